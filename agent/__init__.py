@@ -1,0 +1,1 @@
+"""The LangGraph investigation loop: escalation, guards, replay, scoring and comparison."""

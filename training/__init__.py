@@ -1,0 +1,1 @@
+"""Corpora, poisoning, fine-tuning, dose sweeps and data-side defences."""

@@ -1,0 +1,1 @@
+"""Is this model poisoned? Detectors, data audit and the deployment gate."""
