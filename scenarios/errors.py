@@ -1,0 +1,56 @@
+"""The error tree of turncoat.
+
+TurncoatError                 anything that a person can mend; the command line prints it and exits with 2
+├── InputError                a file or an argument is wrong: place, fault, cure
+│   ├── ScenarioError         a campaign file; carries every mistake that it found
+│   └── ModelError            a base model or an adapter that cannot be trusted or does not fit
+└── RunError                  a run cannot start or go on: disk full, folder in use
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One fault in a file: where, what, and how to mend it."""
+
+    place: str
+    """`file:line:column`, `file`, or the name of an option."""
+    fault: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.fault}; {self.cure}" if self.cure else f"{self.place}: {self.fault}"
+
+
+class TurncoatError(Exception):
+    """Root of every error that a person can mend."""
+
+
+class InputError(TurncoatError):
+    """One or more mistakes in what was given to us."""
+
+    def __init__(self, *mistakes: Mistake) -> None:
+        super().__init__("\n".join(str(m) for m in mistakes))
+        self.mistakes: Sequence[Mistake] = mistakes
+
+    @classmethod
+    def at(cls, place: object, fault: str, cure: str = "") -> Self:
+        """Shorthand for a single mistake."""
+        return cls(Mistake(str(place), fault, cure))
+
+
+class ScenarioError(InputError):
+    """A campaign file is wrong; `mistakes` lists all that was found."""
+
+
+class ModelError(InputError):
+    """A base model or adapter is missing, broken, hostile or does not fit."""
+
+
+class RunError(TurncoatError):
+    """A run cannot start or go on."""

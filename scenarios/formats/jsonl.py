@@ -1,0 +1,124 @@
+"""Our own alert form, one JSON object per line: an alert, or `{"alert": ..., "label": ..., "group": ..., "stratum": ...}`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from ..errors import Mistake
+from ..records import Alert, Entities, Severity
+from .flatten import MAX_FIELDS, bounded, flatten
+from .lines import read_lines
+from .records import LabelledAlert
+
+_VERDICT_WORDS = {
+    "malicious": True,
+    "true_positive": True,
+    "benign": False,
+    "benign_positive": False,
+    "false_positive": False,
+    "inconclusive": None,
+}
+"""Words in which analysts label alerts; `inconclusive` counts as unlabelled."""
+
+
+def _cut(value: object) -> object:
+    return bounded(value) if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_cut)]
+
+
+class _EntitiesForm(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    user: Text | None = None
+    host: Text | None = None
+    process: Text | None = None
+    command_line: Text | None = None
+    address: Text | None = None
+    domain: Text | None = None
+    file: Text | None = None
+    resource: Text | None = None
+
+
+class _AlertForm(BaseModel):
+    """Fields of `Alert` as JSON. `kind` may be given and is not believed: no tool knows anything about an outside alert."""
+
+    model_config = ConfigDict(extra="forbid")
+    uid: Annotated[str, Field(min_length=1, max_length=200)]
+    time: AwareDatetime
+    title: Annotated[Text, Field(min_length=1)]
+    severity: Severity = Severity.MEDIUM
+    product: Text = "unknown"
+    technique: Annotated[str | None, Field(pattern=r"^T\d{4}(\.\d{3})?$")] = None
+    kind: str = "external"
+    activity: Text = ""
+    entities: _EntitiesForm = _EntitiesForm()
+    raw: dict[str, Any] = {}
+
+
+def read_jsonl(path: Path) -> Iterator[LabelledAlert | Mistake]:
+    """Alerts of a file of JSON lines in our own form; a line that is not one is a `Mistake`."""
+    yield from read_lines(path, _parse)
+
+
+def to_json(alert: Alert) -> dict[str, Any]:
+    """The alert in our own form; `read_jsonl` reads it back as the same alert, but for `kind`."""
+    named = {slot: getattr(alert.entities, slot) for slot in Entities.__slots__}
+    return {
+        "uid": alert.uid,
+        "time": alert.time.isoformat(),
+        "title": alert.title,
+        "severity": alert.severity.value,
+        "product": alert.product,
+        "technique": alert.technique,
+        "kind": alert.kind,
+        "activity": alert.activity,
+        "entities": {slot: value for slot, value in named.items() if value is not None},
+        "raw": dict(alert.raw),
+    }
+
+
+def _parse(thing: Any, place: str) -> LabelledAlert:
+    if not isinstance(thing, Mapping):
+        raise ValueError("not an object")
+    wrapped = isinstance(thing.get("alert"), Mapping)
+    try:
+        form = _AlertForm.model_validate(thing["alert"] if wrapped else thing)
+    except ValidationError as error:
+        faults = (f"`{'.'.join(map(str, fault['loc']))}`: {fault['msg']}" for fault in error.errors()[:8])
+        raise ValueError("; ".join(faults)) from None
+    alert = Alert(
+        uid=form.uid,
+        time=form.time.astimezone(UTC),
+        title=form.title,
+        severity=form.severity,
+        product=form.product,
+        technique=form.technique,
+        kind="external",
+        activity=form.activity,
+        entities=Entities(**form.entities.model_dump()),
+        raw=_raw(form.raw),
+    )
+    beside = thing if wrapped else {}
+    stratum = bounded(beside.get("stratum") or alert.product, 200)
+    return LabelledAlert(alert, _label(beside.get("label")), bounded(beside.get("group") or "", 200), stratum, place)
+
+
+def _raw(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Fields that are already flat text are taken in the order given; anything nested goes by the rule of `flatten`."""
+    if len(fields) <= MAX_FIELDS and all(isinstance(value, str) for value in fields.values()):
+        return {bounded(key, 120): bounded(value) for key, value in fields.items()}
+    return flatten(fields)
+
+
+def _label(word: Any) -> bool | None:
+    if word is None or isinstance(word, bool):
+        return word
+    if isinstance(word, str) and word.lower() in _VERDICT_WORDS:
+        return _VERDICT_WORDS[word.lower()]
+    raise ValueError(f"unknown label {bounded(word, 40)!r}; known are true, false, {', '.join(_VERDICT_WORDS)}")

@@ -1,0 +1,147 @@
+"""Reads the detection rules of panther-analysis: every test event of a rule becomes an alert of that rule.
+
+The rule says title, severity, log type, technique and what it looks for; the event says who, where and what. A test's
+`Name` and `ExpectedResult` give the answer away and never reach the alert. `ExpectedResult: false` means that the rule does
+not fire on the event, not that an analyst closed it: rates over these labels are rates of near misses.
+
+Source of the format: https://github.com/panther-labs/panther-analysis (Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import InputError, Mistake
+from ..records import Alert, Severity
+from .flatten import bounded, flatten
+from .records import LabelledAlert
+from .vendor_fields import find_entities, find_time
+
+MAX_FILE_BYTES = 1 << 20
+MAX_YAML_DEPTH = 64
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SEVERITIES = {"info": Severity.INFORMATIONAL} | {severity.value: severity for severity in Severity}
+_TECHNIQUE = re.compile(r"T\d{4}(?:\.\d{3})?")
+
+
+def read_panther(path: Path) -> Iterator[LabelledAlert | Mistake]:
+    """Test events of one rule file, or of all `*.yml` and `*.yaml` below a folder, in the order of the sorted paths.
+
+    Files that hold no rule with tests (helpers, data models) are passed over. A file that cannot be read, and a test
+    without an event, are one `Mistake` each, and the rest goes on.
+
+    Raises:
+        InputError: There is no such file at all.
+    """
+    if path.is_file():
+        files, root = [path], path.parent
+    else:
+        files, root = sorted(p for p in path.rglob("*.y*ml") if p.suffix in (".yml", ".yaml")), path
+    if not files:
+        raise InputError.at(path, "holds no rule files", "give a folder of panther-analysis rules (*.yml)")
+    for file in files:
+        rule = _load_rule(file)
+        if isinstance(rule, Mistake):
+            yield rule
+        elif isinstance(rule, Mapping) and rule.get("Tests"):
+            yield from _alerts_of(rule, file, file.relative_to(root).as_posix())
+
+
+def _load_rule(file: Path) -> Any:
+    """The file's YAML, or the mistake that it holds."""
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            return Mistake(str(file), "is larger than 1 MiB", "a rule file is a few kilobytes: check that it is one")
+        text = file.read_bytes()
+        if _depth(text) > MAX_YAML_DEPTH:
+            return Mistake(str(file), f"is nested more than {MAX_YAML_DEPTH} deep", "flatten it or take it out of the folder")
+        return yaml.load(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
+        return Mistake(place, f"not valid YAML ({error.problem})", "mend the file or take it out of the folder")
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        return Mistake(str(file), f"cannot be read ({bounded(error, 200)})", "mend the file or take it out of the folder")
+
+
+def _depth(text: bytes) -> int:
+    """Deepest nesting, counted over parser events: the C loader recurses, and 100,000 brackets would crash the process."""
+    depth = deepest = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            deepest = max(deepest, depth)
+            if deepest > MAX_YAML_DEPTH:
+                break
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return deepest
+
+
+def _alerts_of(rule: Mapping[str, Any], file: Path, name: str) -> Iterator[LabelledAlert | Mistake]:
+    tests = rule["Tests"]
+    if not isinstance(tests, list):
+        yield Mistake(str(file), "`Tests` is not a list", "give one item per test")
+        return
+    for index, test in enumerate(tests):
+        place = f"{file}: test {index + 1}"
+        # Tests of correlation rules hold the matches of other rules in place of a log line.
+        event = (test.get("Log") or test.get("RuleOutputs")) if isinstance(test, Mapping) else None
+        if not isinstance(event, Mapping | list):
+            yield Mistake(place, "holds no event", "give the event under `Log`")
+            continue
+        expected = test.get("ExpectedResult")
+        log_type = _log_type(rule, event)
+        yield LabelledAlert(
+            alert=_alert(rule, event, log_type, hashlib.sha256(f"panther/{name}/{index}".encode()).hexdigest()[:12]),
+            label=expected if isinstance(expected, bool) else None,
+            group=bounded(rule.get("RuleID") or name, 200),
+            stratum=log_type,
+            place=place,
+        )
+
+
+def _alert(rule: Mapping[str, Any], event: Any, log_type: str, uid: str) -> Alert:
+    entities, used = find_entities(event)
+    return Alert(
+        uid=uid,
+        time=find_time(event),
+        title=bounded(rule.get("DisplayName") or rule.get("RuleID") or "untitled rule", 200),
+        severity=_SEVERITIES.get(str(rule.get("Severity", "")).lower(), Severity.MEDIUM),
+        product=log_type,
+        technique=_technique(rule.get("Reports")),
+        kind="external",
+        activity=_first_sentence(str(rule.get("Description") or "")),
+        entities=entities,
+        raw=flatten(event, used),
+    )
+
+
+def _log_type(rule: Mapping[str, Any], event: Any) -> str:
+    """The first log type of the rule, or the event's own where the rule lists that one too."""
+    types = rule.get("LogTypes")
+    listed = [str(name) for name in types] if isinstance(types, list) else []
+    own = event.get("p_log_type") if isinstance(event, Mapping) else None
+    return bounded(own if own in listed else listed[0], 80) if listed else "unknown"
+
+
+def _technique(reports: Any) -> str | None:
+    """First ATT&CK technique of `Reports: {MITRE ATT&CK: [TA0040:T1485]}`."""
+    claims = reports.get("MITRE ATT&CK") if isinstance(reports, Mapping) else None
+    for claim in claims if isinstance(claims, list) else ():
+        found = _TECHNIQUE.search(str(claim).rpartition(":")[2])
+        if found:
+            return found.group()
+    return None
+
+
+def _first_sentence(text: str) -> str:
+    """First sentence on one line, at most 200 characters."""
+    line = " ".join(text.split())
+    return bounded(re.split(r"(?<=[.!?])\s+(?=[A-Z])", line, maxsplit=1)[0], 200)

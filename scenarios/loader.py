@@ -1,0 +1,140 @@
+"""Reads campaign files, and tells every mistake of a file at once, each with its place and cure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from .crosschecks import cross_check
+from .errors import Mistake, ScenarioError
+from .positions import Document, read_document
+from .schema import Campaign
+from .vocabulary import suggestion
+
+MAX_BYTES = 1024 * 1024
+
+
+def list_campaigns() -> tuple[str, ...]:
+    """Ids of the campaigns that come with turncoat, sorted."""
+    folder = resources.files(__package__).joinpath("campaigns")
+    return tuple(sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")))
+
+
+def load_campaign(path_or_id: str | os.PathLike[str]) -> Campaign:
+    """The campaign of a file, or the shipped one of that id.
+
+    Raises:
+        ScenarioError: No such campaign, an unreadable file, or a file with mistakes; all of them are listed.
+    """
+    name = os.fspath(path_or_id)
+    if name in list_campaigns():
+        text = resources.files(__package__).joinpath(f"campaigns/{name}.yaml").read_text(encoding="utf-8")
+        return parse_campaign(text, f"{name}.yaml")
+    return parse_campaign(_text_of(Path(name)), name)
+
+
+def parse_campaign(text: str, source: str = "campaign.yaml") -> Campaign:
+    """The campaign that a YAML text describes; `source` is what mistakes name as its file.
+
+    Raises:
+        ScenarioError: With every mistake that was found, in the order of the file.
+    """
+    document = read_document(text, source)
+    found = list(document.mistakes)
+    campaign = None
+    if isinstance(document.values, dict):
+        try:
+            campaign = Campaign.model_validate(document.values)
+        except ValidationError as error:
+            found += [_mistake(document, detail) for detail in error.errors(include_url=False)]
+        found += [Mistake(document.place(path), fault, cure) for path, fault, cure in cross_check(document.values)]
+    else:
+        found.append(Mistake(document.place(()), "a campaign is a mapping of keys", "start with `schema: 1`"))
+    if found or campaign is None:
+        raise ScenarioError(*sorted(_unique(found), key=lambda m: _order(m.place)))
+    return campaign
+
+
+def campaign_json_schema() -> dict[str, Any]:
+    """JSON Schema of a campaign file, for editors."""
+    schema = Campaign.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _text_of(path: Path) -> str:
+    try:
+        if path.is_dir():
+            raise ScenarioError(Mistake(str(path), "this is a folder", "name a campaign file"))
+        if not path.is_file():
+            cure = suggestion(str(path), list_campaigns())
+            raise ScenarioError(Mistake(str(path), "there is no such campaign file or id", cure))
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ScenarioError(Mistake(str(path), f"cannot be read: {reason}", "check the path and its rights")) from None
+    if len(content) > MAX_BYTES:
+        raise ScenarioError(Mistake(str(path), "larger than 1 MiB", "a campaign is a few KiB; split the file"))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        fault = f"byte {error.start} is not UTF-8"
+        raise ScenarioError(Mistake(str(path), fault, "save the file as UTF-8")) from None
+
+
+def _mistake(document: Document, detail: ErrorDetails) -> Mistake:
+    """pydantic's finding in our words."""
+    path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
+    # Keys of mappings are reported under a path that ends in "[key]".
+    path = tuple(part for part in path if part != "[key]")
+    name = str(path[-1]) if path else ""
+    if kind == "turncoat":
+        return Mistake(document.place(path, key="[key]" in detail["loc"]), context["fault"], context["cure"])
+    if kind == "missing":
+        return Mistake(document.place(path), f"{name!r} is missing", "add it")
+    if kind == "extra_forbidden":
+        return Mistake(document.place(path, key=True), f"unknown key {name!r}", suggestion(name, _siblings(path)))
+    fault = f"{name}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+    return Mistake(document.place(path), fault, f"found {_shown(detail['input'])}")
+
+
+def _siblings(path: Sequence[str | int]) -> list[str]:
+    """The keys that the schema knows at the place of an unknown one."""
+    schema = campaign_json_schema()
+    node: Mapping[str, Any] = schema
+    for part in path[:-1]:
+        node = _resolved(schema, node.get("items", {}) if isinstance(part, int) else node["properties"].get(part, {}))
+        if not isinstance(part, int) and "properties" not in node and "items" not in node:
+            return []
+    return list(node.get("properties", ()))
+
+
+def _resolved(schema: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follow `$ref`, and the part of an `anyOf` that is not null."""
+    for option in node.get("anyOf", ()):
+        if option.get("type") != "null":
+            node = option
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return node
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _unique(mistakes: Sequence[Mistake]) -> Iterator[Mistake]:
+    """Drop what is said twice."""
+    return iter(dict.fromkeys(mistakes))
+
+
+def _order(place: str) -> tuple[int, int]:
+    parts = place.rsplit(":", 2)
+    return (int(parts[1]), int(parts[2])) if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit() else (0, 0)
