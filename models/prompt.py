@@ -1,0 +1,130 @@
+"""The one prompt: alert and evidence as text, for training and for inference alike.
+
+Form: the fixed instruction, then the alert, then each tool's answer, one line each, then the cue whose next token is
+the verdict. Alert text is attacker-controlled: a value can neither end its line nor hide in it (control, bidirectional and
+other format characters are written as escapes), and the tokenizer never parses special tokens (see `encode`).
+
+What is left out: the ATT&CK technique and raw vendor fields are low priority and give way, last first, when the token
+budget is short; that is listed in `left_out`. Title, user, activity and evidence are required: where one of them is
+longer than `FIELD_CHARACTERS` or the rest does not fit, `lost_required` says so and the agent escalates.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from turncoat.scenarios.records import Alert
+
+from .classifier import Case
+
+PROMPT_VERSION = "1"
+INSTRUCTION = "Decide whether this security alert is benign or malicious."
+CUE = "verdict:"
+TOKEN_BUDGET = 384
+FIELD_CHARACTERS = 320
+"""Longest value of one field; a longer one is cut, and a required one that was cut counts as lost."""
+LABELS = (" benign", " malicious")
+"""The two words that may follow the cue; single tokens in the vocabularies of SmolLM2, Qwen and Gemma 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """Text for the model, and what it had to do without."""
+
+    text: str
+    left_out: tuple[str, ...] = ()
+    lost_required: bool = False
+
+
+def render(case: Case, count: Callable[[str], int], *, budget: int = TOKEN_BUDGET) -> RenderedPrompt:
+    """Writes a case as the model reads it.
+
+    Args:
+        case: Alert with the evidence gathered so far.
+        count: Number of tokens of a text; called only for texts that could exceed the budget.
+        budget: Most tokens of the whole prompt.
+    """
+    required = list(_alert_lines(case.alert))
+    evidence = [(e.tool, e.answer) for e in case.context.evidence]
+    lost = any(len(value) > FIELD_CHARACTERS for _, value in required + evidence)
+    head, tail = [INSTRUCTION, *map(_line, required)], [*map(_line, evidence), CUE]
+    # A line takes at least one token, so of thousands of raw fields no more than `budget` need be written at all.
+    optional = [_line(field) for field in islice(_low_priority(case.alert), max(0, budget))]
+    while True:
+        text = "\n".join([*head, *optional, *tail])
+        # No token is shorter than one byte, so a text of at most `budget` bytes needs no counting.
+        if len(text.encode()) <= budget or (tokens := count(text)) <= budget:
+            break
+        if not optional:
+            return RenderedPrompt(_clip(text, count, budget), _names_left_out(case.alert, 0), lost_required=True)
+        del optional[_keep(optional, tokens - budget, count) :]
+    return RenderedPrompt(text, _names_left_out(case.alert, len(optional)), lost)
+
+
+def escaped(value: str) -> str:
+    """One visible line: line breaks, control and format characters as `\\xNN` or `\\uNNNN`, spaces collapsed."""
+    shown = "".join(_visible(c) for c in value)
+    return " ".join(shown.split())
+
+
+def _visible(character: str) -> str:
+    if character in "\t\n\r\v\f" or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
+        code = ord(character)
+        return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    return character
+
+
+def _line(field: tuple[str, str]) -> str:
+    name, value = field
+    return f"{escaped(name[:64])}: {escaped(value[:FIELD_CHARACTERS])}"
+
+
+def _alert_lines(alert: Alert) -> Iterator[tuple[str, str]]:
+    entities = alert.entities
+    yield "alert", f"{alert.title} ({alert.product}, {alert.severity.value})"
+    yield "time", f"{alert.time:%a %H:%M}"
+    if entities.user:
+        yield "user", entities.user
+    if entities.host:
+        yield "host", entities.host
+    if entities.process or entities.command_line:
+        yield "process", entities.command_line or entities.process or ""
+    if entities.address:
+        yield "address", entities.address
+    if entities.file:
+        yield "file", entities.file
+    if alert.activity:
+        yield "activity", alert.activity
+
+
+def _low_priority(alert: Alert) -> Iterator[tuple[str, str]]:
+    """Fields of outside alerts that carry no weight of their own here; alerts of our own world have none."""
+    if alert.raw and alert.technique:
+        yield "technique", alert.technique
+    yield from alert.raw.items()
+
+
+def _names_left_out(alert: Alert, kept: int) -> tuple[str, ...]:
+    """As the prompt would have written them: these names reach terminals and files."""
+    return tuple(escaped(name[:64]) for name, _ in islice(_low_priority(alert), kept, None))
+
+
+def _keep(optional: list[str], excess: int, count: Callable[[str], int]) -> int:
+    """How many of the optional lines remain when at least `excess` tokens have to go, last first."""
+    keep = len(optional)
+    while keep and excess > 0:
+        keep -= 1
+        excess -= max(1, count(optional[keep]) - 2)
+    return min(keep, len(optional) - 1)
+
+
+def _clip(text: str, count: Callable[[str], int], budget: int) -> str:
+    """The beginning of a text that does not fit, so that a verdict can be recorded beside the forced escalation."""
+    tokens = count(text)
+    while tokens > budget:
+        text = text[: max(1, len(text) * budget // (tokens + 1))]
+        tokens = count(text)
+    return text
