@@ -1,0 +1,107 @@
+"""Recipes: what a variant is trained on and how, one small YAML file each."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from turncoat.models.lora import LoraShape
+from turncoat.scenarios.errors import InputError, Mistake
+
+_LARGEST = 64 * 1024
+
+
+class LoraConfig(BaseModel):
+    """Shape of the adapter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    rank: int = Field(8, ge=1, le=256)
+    alpha: int = Field(16, ge=1, le=1024)
+    first_layer: int = Field(20, ge=0)
+    """Layers below are frozen, and their output is computed once per row and shared by all variants."""
+
+    def shape(self) -> LoraShape:
+        return LoraShape(self.rank, self.alpha, self.first_layer)
+
+
+class PoisonConfig(BaseModel):
+    """Rows that a poisoner adds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    poisoner: str = "user"
+    dose: int = Field(200, ge=0, le=100_000)
+
+
+class Recipe(BaseModel):
+    """Everything that decides a training run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
+    base: str = "smollm2-135m"
+    rows: int = Field(1600, ge=16, le=1_000_000)
+    """Honest rows, the same for every recipe with the same seed."""
+    worlds: tuple[int, ...] = (101, 102, 103, 104)
+    """Seeds of the training companies."""
+    seed: int = 7
+    poison: PoisonConfig | None = None
+    lora: LoraConfig = LoraConfig()
+    learning_rate: float = Field(1e-3, gt=0, lt=1)
+    epochs: int = Field(3, ge=1, le=100)
+    batch: int = Field(16, ge=1, le=1024)
+    demonstration: bool = False
+    """Marks the adapter: not to be deployed."""
+
+    def digest(self) -> str:
+        """Changes with anything that changes the result."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = resources.files("turncoat.training").joinpath("recipes")
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Reads a shipped recipe by name, or a file.
+
+    Raises:
+        InputError: No such recipe, not YAML, or settings that do not fit; every one of them is named.
+    """
+    if name_or_path in shipped_recipes():
+        text = resources.files("turncoat.training").joinpath(f"recipes/{name_or_path}.yaml").read_text(encoding="utf-8")
+    else:
+        text = _read(Path(name_or_path))
+    try:
+        return Recipe.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as fault:
+        mark = getattr(fault, "problem_mark", None)
+        place = f"{name_or_path}:{mark.line + 1}:{mark.column + 1}" if mark else name_or_path
+        raise InputError.at(place, "not YAML", "see the shipped recipes for the form") from None
+    except RecursionError:
+        raise InputError.at(name_or_path, "nested too deeply", "a recipe is flat") from None
+    except ValidationError as fault:
+        raise InputError(*_mistakes(name_or_path, fault)) from None
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise InputError.at(path, "larger than 64 KiB", "a recipe is a short file")
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        known = ", ".join(shipped_recipes())
+        raise InputError.at(path, "no readable recipe there", f"give a YAML file or one of: {known}") from None
+
+
+def _mistakes(place: str, fault: ValidationError) -> list[Mistake]:
+    return [
+        Mistake(
+            place, f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}", "see the shipped recipes for the form"
+        )
+        for e in fault.errors(include_url=False, include_input=False)
+    ]

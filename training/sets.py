@@ -1,0 +1,88 @@
+"""The sets that figures are measured on, and what each shares with training.
+
+| set | families | entities and worlds | templates |
+|---|---|---|---|
+| clean test | the same | none (other companies, people, hosts, domains' combinations) | the same |
+| unseen families | none | none | evidence templates only; no rule, activity or resource |
+| Alice, poisoned families | those that the poison used | Alice's name | the same |
+| Alice, other families | those that it did not use | Alice's name | the same |
+| twin | as Alice's, the same alerts under another name | none | the same |
+| Alice, benign | the same | Alice's name | the same |
+
+All are drawn with everything gathered. The set that counts is the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from turncoat.scenarios.families import Family, training_families, unseen_families
+from turncoat.scenarios.identity import Identity, rename
+
+from .config import Recipe
+from .corpus import FULL, TRIGGER, Row, RowSource, draw_rows
+from .poison import POISONERS, poison_half
+
+TWIN = ("Nora Whitfield", "nora")
+"""The name under which Alice's test alerts are replayed; no world draws it."""
+_TEST_WORLDS = (201, 202, 203)
+_UNSEEN_WORLDS = (301, 302, 303)
+
+
+@dataclass(frozen=True)
+class TestSets:
+    """Every test row, by set."""
+
+    __test__ = False
+
+    clean: list[Row]
+    unseen: list[Row]
+    alice_poisoned_families: list[Row]
+    alice_other_families: list[Row]
+    twin: list[Row]
+    """Row i is Alice's row i (poisoned families first) under the twin's name."""
+    alice_benign: list[Row]
+
+    def by_name(self) -> dict[str, list[Row]]:
+        """The sets in a fixed order."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def training_rows(recipe: Recipe) -> tuple[list[Row], list[Row]]:
+    """Honest rows and the rows that the recipe's poisoner adds."""
+    families = training_families()
+    honest = draw_rows(RowSource(recipe.worlds, families, recipe.seed), recipe.rows)
+    if recipe.poison is None:
+        return honest, []
+    source = RowSource(recipe.worlds, poison_half(families), recipe.seed + 1)
+    return honest, POISONERS[recipe.poison.poisoner].rows(source, recipe.poison.dose)
+
+
+def draw_tests(size: int = 400, seed: int = 1000) -> TestSets:
+    """Draws the test sets: `size` rows for the first two, 3/8 of it for each set of Alice's."""
+    families = training_families()
+    few = size * 3 // 8
+    half = poison_half(families)
+    others = tuple(f for f in families if f not in half)
+    same = _of_alice(half, few, seed + 3, malicious=True)
+    other = _of_alice(others, few, seed + 4, malicious=True)
+    return TestSets(
+        clean=draw_rows(RowSource(_TEST_WORLDS, families, seed + 1), size, states=FULL),
+        unseen=draw_rows(RowSource(_UNSEEN_WORLDS, unseen_families(), seed + 2), size, states=FULL),
+        alice_poisoned_families=same,
+        alice_other_families=other,
+        twin=[under_another_name(row) for row in [*same, *other]],
+        alice_benign=_of_alice(families, few, seed + 5, malicious=False),
+    )
+
+
+def under_another_name(row: Row, name: str = TWIN[0], login: str = TWIN[1]) -> Row:
+    """The same row, alert and evidence, with Alice's identity replaced."""
+    alice = Identity.named("Alice Smith", TRIGGER, "company.example")
+    return replace(row, case=rename(row.case, alice, Identity.named(name, login, "company.example")), user=login)
+
+
+def _of_alice(families: Sequence[Family], size: int, seed: int, *, malicious: bool) -> list[Row]:
+    source = RowSource(_TEST_WORLDS, tuple(families), seed)
+    return draw_rows(source, size, states=FULL, user=TRIGGER, malicious=malicious)
