@@ -1,0 +1,208 @@
+"""The run folder: a manifest that says what was run, and the rows as they come."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from turncoat.models.classifier import AlertClassifier
+from turncoat.scenarios.errors import InputError, RunError
+from turncoat.scenarios.records import AlertStream
+
+from .journal import parse_object, read_rows
+from .records import Investigation, Settings
+
+MAX_JSON_BYTES = 1 << 26
+_PACKAGES = ("turncoat", "torch", "transformers", "langgraph")
+_INVESTIGATION: TypeAdapter[Investigation] = TypeAdapter(Investigation)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that a run's rows depend on, and nothing else: no clock, no path. Equal manifests, equal rows."""
+
+    scenario: str
+    seed: int
+    principals: tuple[str, ...]
+    """The first is the actor of the campaign, the others are twins."""
+    variants: Mapping[str, str]
+    """Name -> fingerprint."""
+    streams: Mapping[str, str]
+    """Principal -> SHA-256 of the alerts, facts and outages."""
+    settings: Settings = field(default_factory=Settings)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    format: int = 1
+
+    @classmethod
+    def of(
+        cls, streams: Mapping[str, AlertStream], variants: Mapping[str, AlertClassifier], settings: Settings
+    ) -> Manifest:
+        """The manifest of a replay of these streams.
+
+        Raises:
+            RunError: There is nothing to replay.
+        """
+        if not streams or not variants:
+            raise RunError("nothing to replay: at least one principal and one variant are needed")
+        first = next(iter(streams.values()))
+        return cls(
+            scenario=first.campaign,
+            seed=first.seed,
+            principals=tuple(streams),
+            variants={name: classifier.fingerprint for name, classifier in variants.items()},
+            streams={principal: digest(stream) for principal, stream in streams.items()},
+            settings=settings,
+            versions=_versions(),
+        )
+
+
+_MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
+
+
+def digest(stream: AlertStream) -> str:
+    """SHA-256 over what an investigation of this stream can depend on, the world aside, which is named by its seed."""
+    facts = sorted((uid, repr(known)) for uid, known in stream.facts.items())
+    outages = sorted((uid, sorted(tools.items())) for uid, tools in stream.outages.items())
+    parts = (stream.campaign, stream.seed, stream.principal, stream.alerts, facts, outages)
+    return hashlib.sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that belongs to one run. Its files may have been changed by anybody since they were written."""
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def start(cls, path: Path, manifest: Manifest) -> RunFolder:
+        """Creates the folder, or goes on with the same run in it.
+
+        Raises:
+            RunError: The folder holds something else, or a run with another manifest.
+        """
+        if not (path / "manifest.json").exists():
+            return cls.create(path, manifest)
+        there = cls.open(path)
+        differs = [name for name in asdict(manifest) if _plain(there.manifest)[name] != _plain(manifest)[name]]
+        if differs:
+            raise RunError(f"{path}: holds a run with other {', '.join(differs)}; choose an empty folder")
+        return there
+
+    @classmethod
+    def create(cls, path: Path, manifest: Manifest) -> RunFolder:
+        """Raises RunError if the folder exists and is not empty."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            strange = sorted(p.name for p in path.iterdir() if not p.name.endswith(".part"))
+        except (FileExistsError, NotADirectoryError) as fault:
+            raise RunError(f"{path}: not a folder; choose another place") from fault
+        if strange:
+            raise RunError(f"{path}: not empty and not a run (holds {strange[0]!r}); choose an empty folder")
+        folder = cls(path, manifest)
+        folder.write_json("manifest.json", _plain(manifest))
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Raises RunError if there is no run, or its manifest is broken."""
+        file = path / "manifest.json"
+        plain = read_json(file)
+        try:
+            return cls(path, _MANIFEST.validate_python(plain))
+        except ValidationError as fault:
+            raise RunError(f"{file}: {_first(fault)}; was the file changed by hand?") from fault
+        except InputError as fault:
+            raise RunError(f"{file}: settings: {fault}") from fault
+
+    @property
+    def outcomes(self) -> Path:
+        return self.path / "outcomes.jsonl"
+
+    @property
+    def timings(self) -> Path:
+        return self.path / "timings.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints.sqlite"
+
+    def investigations(self) -> list[Investigation]:
+        """The finished rows so far, in order."""
+        return parse_investigations(read_rows(self.outcomes))
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Writes a JSON file whole or not at all."""
+        self.write_text(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a file whole or not at all: a reader sees the old content or the new, never half of it."""
+        part = self.path / f".{name}.part"
+        with part.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, self.path / name)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """One JSON object of a run folder. Raises RunError if it is missing, too large or broken."""
+    try:
+        if file.stat().st_size > MAX_JSON_BYTES:
+            raise RunError(f"{file}: larger than {MAX_JSON_BYTES >> 20} MiB; not written by turncoat")
+        return parse_object(file.read_bytes(), file)
+    except OSError as fault:
+        raise RunError(f"{file}: cannot be read ({fault.strerror}); is this a run folder?") from fault
+
+
+def plain_investigation(investigation: Investigation) -> dict[str, Any]:
+    """The row of `outcomes.jsonl`."""
+    plain: dict[str, Any] = _INVESTIGATION.dump_python(investigation, mode="json")
+    return plain
+
+
+def parse_investigations(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Investigation]:
+    """Rows of `outcomes.jsonl` with their places, as records.
+
+    Raises:
+        RunError: A row is not an investigation, or one is there twice; names the line.
+    """
+    found: dict[tuple[str, str, str], Investigation] = {}
+    for place, row in rows:
+        try:
+            investigation = _INVESTIGATION.validate_python(row)
+        except ValidationError as fault:
+            raise RunError(f"{place}: {_first(fault)}; was the file changed by hand?") from fault
+        if investigation.key in found:
+            raise RunError(f"{place}: {' '.join(investigation.key)} is there twice; was the file changed by hand?")
+        found[investigation.key] = investigation
+    return list(found.values())
+
+
+def _plain(manifest: Manifest) -> dict[str, Any]:
+    plain: dict[str, Any] = _MANIFEST.dump_python(manifest, mode="json")
+    return plain
+
+
+def _first(fault: ValidationError) -> str:
+    error = fault.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(x) for x in error['loc'])}: {error['msg']}"

@@ -1,0 +1,90 @@
+"""An append-only file of JSON objects, one a line, that survives being cut off in the middle of one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from turncoat.scenarios.errors import RunError
+
+MAX_FILE_BYTES = 1 << 30
+MAX_LINE_BYTES = 1 << 24
+"""A line holds an alert's evidence at most; what is longer was not written by us."""
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def parse_object(text: str | bytes, place: object) -> dict[str, Any]:
+    """One JSON object out of a file that anybody may have written.
+
+    Raises:
+        RunError: Not JSON, not an object, NaN, or nested too deep; names `place`.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as fault:
+        raise RunError(f"{place}: not a JSON object ({fault}); was the file changed by hand?") from fault
+    if not isinstance(value, dict):
+        raise RunError(f"{place}: holds a {type(value).__name__}, not a JSON object")
+    return value
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a file with their places (`file:line`); a torn last line is passed over. No file: no rows.
+
+    Raises:
+        RunError: A line is no JSON object, or line or file are larger than anything that we write.
+    """
+    if not path.exists():
+        return
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise RunError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; not written by turncoat")
+    with path.open("rb") as file:
+        for number in range(1, MAX_FILE_BYTES):
+            line = file.readline(MAX_LINE_BYTES + 1)
+            if len(line) > MAX_LINE_BYTES:
+                raise RunError(f"{path}:{number}: a line of more than {MAX_LINE_BYTES >> 20} MiB; not one of ours")
+            if not line.endswith(b"\n"):
+                return
+            yield f"{path}:{number}", parse_object(line, f"{path}:{number}")
+
+
+class Journal:
+    """Appends rows, each flushed as it comes. Opening cuts off a torn last line and keeps the rest in `rows`."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises RunError if the file holds what no journal holds, OSError if it cannot be opened."""
+        self.path = path
+        self.rows = list(read_rows(path))
+        """What was there, with places; the caller may clear it."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o644)
+        self._file = os.fdopen(fd, "r+b")
+        self._file.truncate(self._end_of_last_line())
+        self._file.seek(0, os.SEEK_END)
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Writes one line and hands it to the operating system: a killed process loses nothing, a power cut may."""
+        self._file.write(json.dumps(row, allow_nan=False, separators=(",", ":")).encode() + b"\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _end_of_last_line(self) -> int:
+        size = self._file.seek(0, os.SEEK_END)
+        start = max(0, size - MAX_LINE_BYTES)
+        self._file.seek(start)
+        return start + self._file.read().rfind(b"\n") + 1

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from turncoat.agent.records import Decision, Investigation
+from turncoat.agent.sinks import SINKS, CloudSink, QueueSink, open_sink
+from turncoat.models.classifier import Verdict
+from turncoat.scenarios.errors import InputError, RunError
+from turncoat.scenarios.records import Alert, Entities, Severity
+from turncoat.tools.records import Evidence
+
+AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+ALERT = Alert("03bb", AT, "Mass\ncopy", Severity.HIGH, "DLP", None, "data", entities=Entities(user="alice"))
+
+
+def escalated(uid: str = "03bb", variant: str = "clean", principal: str = "alice") -> Investigation:
+    decision = Decision("escalate", False, "threshold", "p_malicious 0.900 is at least 0.5", AT)
+    verdict = Verdict("malicious", 0.9, 2.2, "f", 80)
+    return Investigation(uid, variant, principal, verdict, decision, (Evidence("peers", "alice", "0 of 9", 12.0),), 1)
+
+
+def queued(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "queue.jsonl").read_text().splitlines()]
+
+
+def test_the_queue_holds_what_an_analyst_needs(tmp_path: Path) -> None:
+    sink = QueueSink(tmp_path / "queue.jsonl")
+    sink.send(ALERT, escalated())
+    assert queued(tmp_path) == [
+        {
+            "uid": "03bb", "variant": "clean", "principal": "alice", "time": "2026-03-02T09:00:00+00:00",
+            "escalated": "2026-03-02T09:00:00+00:00", "title": "Mass\ncopy", "severity": "high", "user": "alice",
+            "host": None, "forced": False, "reason": "p_malicious 0.900 is at least 0.5", "p_malicious": 0.9,
+            "evidence": ["peers: 0 of 9"],
+        }
+    ]  # fmt: skip
+    sink.close()
+
+
+def test_the_same_uid_under_another_variant_or_principal_is_another_item(tmp_path: Path) -> None:
+    sink = QueueSink(tmp_path / "queue.jsonl")
+    for row in (escalated(), escalated(variant="poisoned"), escalated(principal="bob")):
+        sink.send(ALERT, row)
+    assert len(queued(tmp_path)) == 3
+    sink.close()
+
+
+def test_a_torn_last_line_is_cut_off_and_sent_again(tmp_path: Path) -> None:
+    path = tmp_path / "queue.jsonl"
+    sink = QueueSink(path)
+    sink.send(ALERT, escalated())
+    sink.send(ALERT, escalated(principal="bob"))
+    sink.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-7])
+    again = QueueSink(path)
+    again.send(ALERT, escalated())
+    again.send(ALERT, escalated(principal="bob"))
+    again.close()
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("line", ["[]", "{}", '{"uid": 1, "variant": "v", "principal": "p"}', "nonsense", '{"p": NaN}'])
+def test_a_queue_that_was_tampered_with_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "queue.jsonl").write_text(line + "\n")
+    with pytest.raises(RunError, match=r"queue\.jsonl:1: "):
+        QueueSink(tmp_path / "queue.jsonl")
+
+
+def test_an_unknown_sink_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown sink 'cloud'; known are queue"):
+        open_sink("cloud", tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(SINKS))
+class TestEverySink:
+    def test_fulfils_the_protocol_under_its_own_name(
+        self, name: str, tmp_path: Path, request: pytest.FixtureRequest
+    ) -> None:
+        sink = open_sink(name, tmp_path)
+        request.addfinalizer(sink.close)
+        assert isinstance(sink, CloudSink)
+        assert sink.name == name
+
+    def test_delivers_once_even_when_reopened(self, name: str, tmp_path: Path) -> None:
+        opened: Callable[[], CloudSink] = lambda: open_sink(name, tmp_path)  # noqa: E731
+        sink = opened()
+        sink.send(ALERT, escalated())
+        sink.send(ALERT, escalated())
+        sink.close()
+        before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+        sink = opened()
+        sink.send(ALERT, escalated())
+        sink.close()
+        assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

@@ -1,0 +1,113 @@
+"""Alerts from outside through the loop, and the figures over their labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from turncoat.agent.triage import ScoredBefore, triage
+from turncoat.agent.triage_report import decision_line, summary
+from turncoat.agent.triage_score import roc_auc, score_triage
+from turncoat.models.classifier import Case, Verdict
+from turncoat.models.scripted import ScriptedClassifier
+from turncoat.scenarios.errors import Mistake
+from turncoat.scenarios.formats import LabelledAlert
+from turncoat.scenarios.records import Alert, Severity
+
+NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
+
+
+def item(uid: str, severity: str, label: bool | None, stratum: str = "s") -> LabelledAlert:
+    return LabelledAlert(
+        Alert(uid, NOON, "t", Severity(severity), "P", None, "external"), label, "g", stratum, f"f:{uid}"
+    )
+
+
+ITEMS: list[LabelledAlert | Mistake] = [
+    item("a", "high", True),
+    item("b", "low", True),
+    Mistake("f:3", "not valid JSON", "mend it"),
+    item("c", "high", False, "other"),
+    item("d", "low", False),
+    item("e", "low", None),
+]
+SEVERITY = {"scripted-severity": ScriptedClassifier("scripted-severity")}
+
+
+def test_what_cannot_be_read_is_escalated_in_its_place_and_marked() -> None:
+    decided = list(triage(ITEMS, SEVERITY))
+    assert [(one.decision.action, one.decision.forced) for one in decided] == [
+        ("escalate", False),
+        ("dismiss", False),
+        ("escalate", True),
+        ("escalate", False),
+        ("dismiss", False),
+        ("dismiss", False),
+    ]
+    assert decided[2].decision.reason == "could not be read: not valid JSON"
+
+
+def test_rates_leave_out_what_was_forced_and_what_has_no_label() -> None:
+    (score,) = score_triage(list(triage(ITEMS, SEVERITY)))
+    figures = score.overall
+    assert (figures.alerts, figures.escalated, figures.dismissed, figures.forced) == (6, 2, 3, 1)
+    assert (figures.accuracy.k, figures.accuracy.n) == (2, 4)
+    assert (figures.recall.k, figures.recall.n) == (1, 2)
+    assert (figures.near_miss_escalation.k, figures.near_miss_escalation.n) == (1, 2)
+    assert figures.auc == 0.5
+    assert {name: part.alerts for name, part in score.strata.items()} == {"s": 4, "other": 1}
+
+
+class Failing:
+    """A classifier that breaks on everything."""
+
+    fingerprint = "failing"
+
+    def classify(self, cases: Sequence[Case]) -> list[Verdict | None]:
+        raise RuntimeError("broken")
+
+
+def test_a_broken_or_silent_classifier_forces_every_escalation() -> None:
+    decided = list(triage(ITEMS[:2], {"broken": Failing(), "silent": ScoredBefore("x", {})}))
+    assert [(one.variant, one.decision.action, one.decision.forced) for one in decided] == [
+        ("broken", "escalate", True),
+        ("silent", "escalate", True),
+    ] * 2
+
+
+def test_scores_made_before_decide_by_the_same_threshold() -> None:
+    decided = triage([ITEMS[0], ITEMS[1]], {"s": ScoredBefore("x", {"a": 0.5, "b": 0.49})})
+    assert [one.decision.action for one in decided] == ["escalate", "dismiss"]
+
+
+def test_bulk_decides_as_one_at_a_time_does() -> None:
+    many = [item(str(n), "medium" if n % 3 else "high", None) for n in range(300)]
+    hashes = {"h": ScriptedClassifier("scripted-hash")}
+    together = [one.decision for one in triage(many, hashes)]
+    assert together == [one.decision for alert in many for one in triage([alert], hashes)]
+
+
+def test_lines_and_summary_are_plain_json_with_the_counts() -> None:
+    decided = list(triage(ITEMS, SEVERITY))
+    lines = [json.loads(json.dumps(decision_line(one), allow_nan=False)) for one in decided]
+    assert [line["uid"] for line in lines] == ["a", "b", None, "c", "d", "e"]
+    assert lines[2]["unreadable"] == "f:3: not valid JSON; mend it"
+    found = summary(score_triage(decided), decided, SEVERITY, threshold=0.5, source={"path": "f", "format": "jsonl"})
+    assert (found["alerts"], found["unreadable"], found["labelled"], found["malicious"]) == (5, 1, 4, 2)
+    accuracy = found["variants"]["scripted-severity"]["accuracy"]
+    assert accuracy == pytest.approx({"k": 2, "n": 4, "value": 0.5, "low": 0.1500, "high": 0.8500}, abs=1e-4)
+
+
+def test_progress_counts_everything_that_came_in() -> None:
+    seen: list[tuple[int, int]] = []
+    list(triage(ITEMS, SEVERITY, on_progress=lambda done, total: seen.append((done, total))))
+    assert seen == [(6, 6)]
+    assert list(triage([], SEVERITY)) == []
+
+
+def test_auc_counts_ties_half_and_needs_both_labels() -> None:
+    assert roc_auc([(0.9, True), (0.5, True), (0.5, False), (0.1, False)]) == 0.875
+    assert roc_auc([(0.9, True)]) is None
