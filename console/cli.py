@@ -1,0 +1,131 @@
+"""The command line's frame: the commands, and the one place where an error becomes a message and an exit code.
+
+Exit codes: 0 done; 1 expectations failed under `--check`; 2 a mistake of the user's or of a file; 130 Ctrl-C;
+141 whoever read the output went away. Commands import what is heavy inside themselves, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import typer
+
+from turncoat.scenarios.errors import TurncoatError
+
+from .commands_models import models_app
+from .commands_run import run
+from .commands_scenarios import scenarios_app
+from .commands_train import train
+from .commands_triage import triage
+
+EXIT_MISTAKE, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141
+
+app = typer.Typer(
+    name="turncoat",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command()(run)
+app.command()(triage)
+app.command()(train)
+app.add_typer(models_app, name="models")
+app.add_typer(scenarios_app, name="scenarios")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"turncoat {importlib.metadata.version('turncoat')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", help="Show the version.", is_eager=True, callback=_show_version),
+) -> None:
+    """Replays attacker campaigns against an LLM alert-triage agent and shows what a poisoned model lets through.
+
+    \b
+    Start here:
+      turncoat models pull       fetch the embedded model, once
+      turncoat run               the flagship campaign against baseline, clean and poisoned
+      turncoat scenarios list    what else there is to replay
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point. Ends the process with one of the exit codes above."""
+    code = _run(list(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(_flushed(code))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        # With standalone_mode off, typer hands back an exit code or a command's return value.
+        result = app(args=arguments, prog_name="turncoat", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except (KeyboardInterrupt, typer.Abort):
+        return _say(
+            "stopped; a run or a training goes on where it was when started again with the same --out", EXIT_INTERRUPTED
+        )
+    except BrokenPipeError:
+        return EXIT_PIPE
+    except TurncoatError as error:
+        return _say(str(error), EXIT_MISTAKE)
+    except OSError as error:
+        return _say(_os_message(error), EXIT_MISTAKE)
+    except MemoryError:
+        return _say("out of memory; close other programs or give a smaller model", EXIT_MISTAKE)
+    except Exception as error:
+        return _usage(error)
+
+
+def _usage(error: Exception) -> int:
+    """Exit code of click's own errors (unknown option, missing argument), be they from click or from a vendored copy."""
+    format_message: Callable[[], str] | None = getattr(error, "format_message", None)
+    if format_message is None:
+        raise error  # a bug of ours, which deserves its traceback
+    message = format_message()
+    if message.startswith("Usage:"):  # no command was given
+        print(message, file=sys.stderr)
+        return EXIT_MISTAKE
+    context = getattr(error, "ctx", None)
+    hint = f"; see {context.command_path} --help" if context is not None else ""
+    return _say(f"{message.rstrip('.')}{hint}", EXIT_MISTAKE)
+
+
+def _os_message(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{place}the disk is full; make room and start again with the same --out: nothing is done twice"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{place}not allowed ({error.strerror}); choose a place that you may write to"
+    return f"{place}{error.strerror or error}"
+
+
+def _say(message: str, code: int) -> int:
+    from .terminal import clean
+
+    for line in message.splitlines() or [""]:
+        try:
+            print(f"turncoat: {clean(line, limit=1_000)}", file=sys.stderr)
+        except OSError:
+            break
+    return code
+
+
+def _flushed(code: int) -> int:
+    """Flushes standard output here, where a closed pipe or a full disk can still be answered with an exit code."""
+    try:
+        sys.stdout.flush()
+        return code
+    except OSError as error:
+        # Python would flush once more at exit and complain; it shall find nothing to write to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE if isinstance(error, BrokenPipeError) else _say(_os_message(error), EXIT_MISTAKE)

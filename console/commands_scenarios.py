@@ -1,0 +1,103 @@
+"""`turncoat scenarios`: list, show and validate campaign files, and print their JSON Schema."""
+
+from __future__ import annotations
+
+import typer
+
+scenarios_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show and validate campaigns.")
+_JSON = typer.Option(False, "--json", help="Print JSON.")
+
+
+@scenarios_app.command("list")
+def list_scenarios(as_json: bool = _JSON) -> None:
+    """Show the campaigns that come with turncoat.
+
+    \b
+    Example:
+      turncoat scenarios list
+    """
+    from turncoat.scenarios.loader import list_campaigns, load_campaign
+
+    from .output import print_json, results
+    from .tables import table_of
+
+    campaigns = [load_campaign(name) for name in list_campaigns()]
+    rows = [(c.id, c.title, c.actor.name, sum(s.alert is not None for _, s in c.steps())) for c in campaigns]
+    if as_json:
+        print_json([dict(zip(("id", "title", "actor", "alerts"), row, strict=True)) for row in rows])
+        return
+    results().print(table_of("Campaigns", ("id", "title", "actor", "alerts"), rows))
+
+
+@scenarios_app.command("show")
+def show_scenario(
+    campaign: str = typer.Argument(..., metavar="FILE|ID", help="A campaign file, or the id of a shipped one."),
+    as_json: bool = _JSON,
+) -> None:
+    """Tell a campaign as a timeline: what happens when, what is detected, and what is expected of the agent.
+
+    \b
+    Examples:
+      turncoat scenarios show insider-departing-exfil
+      turncoat scenarios show my-campaign.yaml --json
+    """
+    from turncoat.scenarios.loader import load_campaign
+
+    from .output import print_json, results
+    from .timeline import timeline
+
+    loaded = load_campaign(campaign)
+    if as_json:
+        print_json(loaded.model_dump(mode="json", by_alias=True))
+    else:
+        results().print(timeline(loaded))
+
+
+@scenarios_app.command("validate")
+def validate_scenarios(
+    campaigns: list[str] = typer.Argument(..., metavar="FILE|ID...", help="Campaign files or ids."),
+    as_json: bool = _JSON,
+) -> None:
+    """Check campaign files and print every mistake of each, with its place and cure. Exits with 2 if there is any.
+
+    \b
+    Example:
+      turncoat scenarios validate my-campaign.yaml other.yaml
+    """
+    from turncoat.scenarios.errors import InputError
+    from turncoat.scenarios.loader import load_campaign
+
+    from .output import print_json, results
+    from .terminal import text
+
+    console = results()
+    found: dict[str, list[dict[str, str]]] = {}
+    for name in campaigns:
+        try:
+            load_campaign(name)
+            found[name] = []
+        except InputError as error:
+            found[name] = [{"place": m.place, "fault": m.fault, "cure": m.cure} for m in error.mistakes]
+            for mistake in () if as_json else error.mistakes:
+                console.print(text(mistake, limit=1_000), soft_wrap=True)
+        if not as_json and not found[name]:
+            console.print(text(f"✓ {name}"))
+    if as_json:
+        print_json(found)
+    if any(found.values()):
+        raise typer.Exit(2)
+
+
+@scenarios_app.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schema of campaign files, for editors.
+
+    \b
+    Example:
+      turncoat scenarios schema > campaign.schema.json
+    """
+    from turncoat.scenarios.loader import campaign_json_schema
+
+    from .output import print_json
+
+    print_json(campaign_json_schema())

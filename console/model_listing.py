@@ -1,0 +1,70 @@
+"""Which variants come with turncoat, read from their manifests and nothing else (no model library is imported)."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from turncoat.scenarios.errors import InputError
+
+MAX_MANIFEST_BYTES = 1 << 20
+DEMONSTRATION = "demonstration, do not deploy"
+
+
+def shipped_variants() -> list[dict[str, Any]]:
+    """Name, what it is, and whether it is a demonstration, of each variant that needs no path."""
+    found: list[dict[str, Any]] = [
+        {"name": "baseline", "what": "the base model, its head cut to two rows, not trained", "demonstration": False}
+    ]
+    folder = resources.files("turncoat.models").joinpath("adapters")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    for name in names:
+        manifest = _manifest(Path(str(folder.joinpath(name))))
+        marked = bool(manifest.get("demonstration"))
+        note = f" ({DEMONSTRATION})" if marked else ""
+        found.append({"name": name, "what": f"adapter trained by the recipe {name}{note}", "demonstration": marked})
+    found.append(
+        {"name": "scripted-severity", "what": "no model: believes the rule's severity", "demonstration": False}
+    )
+    return found
+
+
+def shipped_figures(name: str) -> dict[str, Any]:
+    """The figures that were measured when the shipped adapter of that name was made; empty if there is none."""
+    figures = _manifest(Path(str(resources.files("turncoat.models").joinpath("adapters", name)))).get("figures")
+    return figures if isinstance(figures, dict) else {}
+
+
+def refuse_demonstrations(specs: list[str], allowed: bool) -> None:
+    """Bars variants that are marked as demonstrations from real alerts.
+
+    Raises:
+        InputError: A variant of `specs` (NAME or NAME=PATH) is marked, and that is not allowed; names all of them.
+    """
+    shipped = {variant["name"] for variant in shipped_variants() if variant["demonstration"]}
+    marked = [spec for spec in specs if _is_marked(spec, shipped)]
+    if marked and not allowed:
+        raise InputError.at(
+            f"--variant {', '.join(marked)}",
+            f"is marked {DEMONSTRATION!r}: it is made to let an attacker's alerts pass",
+            "leave it out, or add --allow-demonstration to watch it do so",
+        )
+
+
+def _is_marked(spec: str, shipped: set[str]) -> bool:
+    name, _, path = spec.partition("=")
+    return bool(_manifest(Path(path)).get("demonstration")) if path else name in shipped
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of an adapter folder; empty where there is none that can be read (opening it will say why)."""
+    file = folder / "manifest.json"
+    try:
+        if file.stat().st_size > MAX_MANIFEST_BYTES:
+            return {}
+        manifest = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
