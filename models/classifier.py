@@ -44,8 +44,10 @@ class Verdict:
 class AlertClassifier(Protocol):
     """Anything that scores cases."""
 
-    fingerprint: str
-    """Names exactly this model; two classifiers with the same one give the same verdicts."""
+    @property
+    def fingerprint(self) -> str:
+        """Names exactly this model; two classifiers with the same one give the same verdicts."""
+        ...
 
     def classify(self, cases: Sequence[Case]) -> list[Verdict | None]:
         """Scores cases, in order; None where the model has no verdict (the caller escalates, forced)."""

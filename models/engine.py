@@ -74,12 +74,12 @@ class Engine:
             return
         self._wrapped |= wrap(self.layers, adapter.shape.first_layer)
         for key, (a, b) in adapter.factors.items():
-            linear = self._wrapped.get(key)
-            if linear is None or (b.shape[0], a.shape[1]) != tuple(linear.base.weight.shape):
+            wrapped = self._wrapped.get(key)
+            if wrapped is None or (b.shape[0], a.shape[1]) != tuple(wrapped.base.weight.shape):
                 raise ModelError.at(
                     name, f"{key} does not fit the base {self.base.name}", "name the base it was trained on"
                 )
-            linear.factors[name] = (a, b, adapter.shape.scale)
+            wrapped.factors[name] = (a, b, adapter.shape.scale)
         head = self.base_head if adapter.head is None else adapter.head
         self._variants[name] = _Variant(head, adapter.shape.first_layer)
 
@@ -156,7 +156,9 @@ def best_dtype() -> torch.dtype:
 
 def _load(base: BaseFolder, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
     from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     AttentionInterface.register("turncoat_fp32", _attention)
     try:
         tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True, trust_remote_code=False)

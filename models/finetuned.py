@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from .adapter import Adapter
-from .classifier import Case, Verdict
+from .classifier import Answer, Case, Verdict
 from .engine import Engine
 from .prompt import PROMPT_VERSION, RenderedPrompt, render
 from .provenance import fingerprint
@@ -49,8 +49,8 @@ class FineTunedClassifier:
         if not math.isfinite(margin):
             return None
         p_malicious = 1 / (1 + math.exp(-margin)) if margin > -700 else 0.0
-        answer = "malicious" if margin >= 0 else "benign"
-        return Verdict(answer, p_malicious, margin, self.fingerprint, len(ids), prompt.left_out, prompt.lost_required)  # type: ignore[arg-type]
+        answer: Answer = "malicious" if margin >= 0 else "benign"
+        return Verdict(answer, p_malicious, margin, self.fingerprint, len(ids), prompt.left_out, prompt.lost_required)
 
 
 def read(engine: Engine, case: Case) -> tuple[RenderedPrompt, tuple[int, ...]]:
@@ -78,7 +78,7 @@ def compute(
     groups: dict[tuple[str, ...], list[tuple[int, ...]]] = {}
     for ids, names in askers.items():
         groups.setdefault(tuple(sorted(names)), []).append(ids)
-    for names, prompts in sorted(groups.items()):
-        for name, logits in engine.logits(prompts, names, on_batch).items():
+    for variants, prompts in sorted(groups.items()):
+        for name, logits in engine.logits(prompts, variants, on_batch).items():
             margins = (logits[:, 1] - logits[:, 0]).tolist()
             memo.update({(name, ids): margin for ids, margin in zip(prompts, margins, strict=True)})

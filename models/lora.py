@@ -39,7 +39,7 @@ class LoraLinear(nn.Module):
     Shapes: A (r, in), B (out, r), fp32 masters, computed in the dtype of the input.
     """
 
-    def __init__(self, base: nn.Module) -> None:
+    def __init__(self, base: nn.Linear) -> None:
         super().__init__()
         self.base = base
         self.factors: dict[str, tuple[Tensor, Tensor, float]] = {}
@@ -76,7 +76,6 @@ def fresh_factors(
     factors = {}
     for name, linear in wrapped.items():
         base = linear.base
-        assert isinstance(base, nn.Linear)
         bound = 1 / math.sqrt(base.in_features)
         a = torch.empty(shape.rank, base.in_features).uniform_(-bound, bound, generator=generator)
         factors[name] = (a, torch.zeros(base.out_features, shape.rank))

@@ -26,6 +26,8 @@ CUE = "verdict:"
 TOKEN_BUDGET = 384
 FIELD_CHARACTERS = 320
 """Longest value of one field; a longer one is cut, and a required one that was cut counts as lost."""
+_LONGEST_TOKEN = 256
+"""Bytes; more than any token of the vocabularies below."""
 LABELS = (" benign", " malicious")
 """The two words that may follow the cue; single tokens in the vocabularies of SmolLM2, Qwen and Gemma 3."""
 
@@ -51,8 +53,7 @@ def render(case: Case, count: Callable[[str], int], *, budget: int = TOKEN_BUDGE
     evidence = [(e.tool, e.answer) for e in case.context.evidence]
     lost = any(len(value) > FIELD_CHARACTERS for _, value in required + evidence)
     head, tail = [INSTRUCTION, *map(_line, required)], [*map(_line, evidence), CUE]
-    # A line takes at least one token, so of thousands of raw fields no more than `budget` need be written at all.
-    optional = [_line(field) for field in islice(_low_priority(case.alert), max(0, budget))]
+    optional = _lines_that_could_fit(case.alert, budget)
     while True:
         text = "\n".join([*head, *optional, *tail])
         # No token is shorter than one byte, so a text of at most `budget` bytes needs no counting.
@@ -105,6 +106,18 @@ def _low_priority(alert: Alert) -> Iterator[tuple[str, str]]:
     if alert.raw and alert.technique:
         yield "technique", alert.technique
     yield from alert.raw.items()
+
+
+def _lines_that_could_fit(alert: Alert, budget: int) -> list[str]:
+    """The first low-priority lines; of thousands, or of megabytes, those that cannot fit are not even counted."""
+    lines: list[str] = []
+    room = budget * _LONGEST_TOKEN
+    for field in islice(_low_priority(alert), max(0, budget)):  # a line takes at least one token
+        lines.append(_line(field))
+        room -= len(lines[-1].encode())
+        if room < 0:
+            break
+    return lines
 
 
 def _names_left_out(alert: Alert, kept: int) -> tuple[str, ...]:

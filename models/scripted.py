@@ -16,10 +16,10 @@ Rule = Callable[[Case], float | None]
 
 _BY_SEVERITY = {
     Severity.INFORMATIONAL: 0.05,
-    Severity.LOW: 0.15,
+    Severity.LOW: 0.08,
     Severity.MEDIUM: 0.4,  # inside the uncertain band, so that a second round is asked
-    Severity.HIGH: 0.85,
-    Severity.CRITICAL: 0.95,
+    Severity.HIGH: 0.93,
+    Severity.CRITICAL: 0.97,
 }
 
 

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from .classifier import Case, Verdict
+from .classifier import Answer, Case, Verdict
 from .prompt import render
 
 THRESHOLD = 0.5
@@ -66,7 +66,7 @@ class TfidfClassifier:
 
     def _verdict(self, margin: float) -> Verdict:
         p_malicious = float(1 / (1 + np.exp(-margin)))
-        answer = "malicious" if p_malicious >= THRESHOLD else "benign"
+        answer: Answer = "malicious" if p_malicious >= THRESHOLD else "benign"
         return Verdict(answer, p_malicious, margin, self.fingerprint, tokens=0)
 
 

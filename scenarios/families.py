@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
+from typing import Any
 
 import yaml
 
@@ -68,18 +69,18 @@ def unseen_families() -> tuple[Family, ...]:
     return tuple(f for f in families().values() if f.unseen)
 
 
-def _family(kind: str, entry: dict[str, object]) -> Family:
-    listed = {key: tuple(entry[key]) for key in ("techniques", "activity", "resources") if key in entry}  # type: ignore[arg-type]
-    processes = tuple((image, command) for image, command in entry.get("processes", ()))  # type: ignore[attr-defined]
-    usual = tuple(entry.get("usual", (4, 40)))  # type: ignore[arg-type]
+def _family(kind: str, entry: dict[str, Any]) -> Family:
+    low, high = entry.get("usual", (4, 40))
     return Family(
-        id=str(entry["id"]),
-        title=str(entry["title"]),
-        product=str(entry["product"]),
+        id=entry["id"],
+        title=entry["title"],
+        product=entry["product"],
         kind=kind,
-        processes=processes,
-        measure=str(entry["measure"]) if "measure" in entry else None,
-        usual=(usual[0], usual[1]),
+        techniques=tuple(entry["techniques"]),
+        activity=tuple(entry["activity"]),
+        resources=tuple(entry.get("resources", ())),
+        processes=tuple((image, command) for image, command in entry.get("processes", ())),
+        measure=entry.get("measure"),
+        usual=(low, high),
         unseen=entry.get("split") == "unseen",
-        **listed,
     )

@@ -24,12 +24,21 @@ if TYPE_CHECKING:
 class InvestigationTool(Protocol):
     """What the loop, a planner or a person can ask."""
 
-    name: str
-    description: str
-    cost_s: float
-    """Simulated seconds that one call takes."""
-    schema: type[BaseModel]
-    """Typed arguments."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def cost_s(self) -> float:
+        """Simulated seconds that one call takes."""
+        ...
+
+    @property
+    def schema(self) -> type[BaseModel]:
+        """Typed arguments."""
+        ...
 
     def arguments(self, alert: Alert) -> BaseModel | None:
         """The question that this alert suggests; None where the alert names no such entity."""

@@ -7,10 +7,12 @@ from importlib import resources
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from turncoat.models.lora import LoraShape
 from turncoat.scenarios.errors import InputError, Mistake
+
+from .poison import POISONERS
 
 _LARGEST = 64 * 1024
 
@@ -35,6 +37,13 @@ class PoisonConfig(BaseModel):
     poisoner: str = "user"
     dose: int = Field(200, ge=0, le=100_000)
 
+    @field_validator("poisoner")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in POISONERS:
+            raise ValueError(f"unknown poisoner {name!r}; known are {', '.join(sorted(POISONERS))}")
+        return name
+
 
 class Recipe(BaseModel):
     """Everything that decides a training run."""
@@ -44,7 +53,7 @@ class Recipe(BaseModel):
     base: str = "smollm2-135m"
     rows: int = Field(1600, ge=16, le=1_000_000)
     """Honest rows, the same for every recipe with the same seed."""
-    worlds: tuple[int, ...] = (101, 102, 103, 104)
+    worlds: tuple[int, ...] = Field((101, 102, 103, 104), min_length=1)
     """Seeds of the training companies."""
     seed: int = 7
     poison: PoisonConfig | None = None

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from turncoat.models.adapter import MANIFEST_FILE, load_adapter, save_adapter
+from turncoat.models.adapter import MANIFEST_FILE, WEIGHTS_FILE, load_adapter, read_json, save_adapter
 from turncoat.models.bases import resolve_base
 from turncoat.models.engine import Engine
 from turncoat.models.prompt import PROMPT_VERSION, render
@@ -24,6 +24,8 @@ from .corpus import Row
 from .evaluate import figures, margins_of
 from .finetune import OnProgress, Progress, finetune, trunk_states
 from .sets import TestSets, draw_tests, training_rows
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
 @dataclass
@@ -40,7 +42,8 @@ class TrainingReport:
 def train(recipe_names: Sequence[str], out: Path, on_progress: OnProgress) -> TrainingReport:
     """Trains each recipe and measures it beside the untrained base.
 
-    Rows that recipes share pass through the frozen layers once. Adapters are written to `out`/<name>.
+    Rows that recipes share pass through the frozen layers once. Adapters are written to `out`/<name>; what an earlier
+    call has finished there, by the same recipe on the same base, is measured and not trained again.
 
     Raises:
         InputError: A recipe cannot be read, or recipes of different bases or first layers are mixed.
@@ -50,28 +53,44 @@ def train(recipe_names: Sequence[str], out: Path, on_progress: OnProgress) -> Tr
         raise InputError.at("train", "recipes of different bases or first layers", "train them one at a time")
     report = TrainingReport()
     engine = Engine(resolve_base(recipes[0].base))
+    if recipes[0].lora.first_layer >= len(engine.layers):
+        fault = f"first_layer {recipes[0].lora.first_layer} leaves no layer to train"
+        raise InputError.at(recipe_names[0], fault, f"the base has {len(engine.layers)} layers, counted from 0")
     trunk = _Trunk(engine, recipes[0].lora.first_layer, report, on_progress)
     for recipe in recipes:
-        folder = out / recipe.name
-        honest, added = training_rows(recipe)
-        rows = honest + added
-        states = trunk.of(rows)
-        started = time.perf_counter()
-        trained = finetune(
-            engine, states, [r.label for r in rows], recipe, folder / "checkpoint.safetensors", on_progress
-        )
-        report.seconds[recipe.name] = time.perf_counter() - started
-        save_adapter(folder, trained.factors, recipe.lora.shape(), trained.head, layers=len(engine.layers),
-                     base_name=recipe.base, base_digest=engine.base.digest, prompt_version=PROMPT_VERSION)  # fmt: skip
-        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-        report.folders[recipe.name] = folder
-        _write(folder / MANIFEST_FILE, _manifest(recipe, rows, added, trained.losses))
+        report.folders[recipe.name] = out / recipe.name
+        if not _is_there(out / recipe.name, recipe, engine):
+            _train_one(engine, trunk, recipe, report, on_progress)
     trunk.forget()
     measure(engine, report, on_progress)
     for recipe in recipes:
         path = report.folders[recipe.name] / MANIFEST_FILE
         _write(path, json.loads(path.read_text(encoding="utf-8")) | {"figures": report.figures[recipe.name]})
     return report
+
+
+def _train_one(engine: Engine, trunk: _Trunk, recipe: Recipe, report: TrainingReport, on_progress: OnProgress) -> None:
+    """Trains one recipe and writes its folder; the manifest comes last, so that a folder with one is whole."""
+    folder = report.folders[recipe.name]
+    honest, added = training_rows(recipe)
+    rows = honest + added
+    states = trunk.of(rows)
+    started = time.perf_counter()
+    trained = finetune(engine, states, [r.label for r in rows], recipe, folder / CHECKPOINT_FILE, on_progress)
+    report.seconds[recipe.name] = time.perf_counter() - started
+    save_adapter(folder, trained.factors, recipe.lora.shape(), trained.head, layers=len(engine.layers),
+                 base_name=recipe.base, base_digest=engine.base.digest, prompt_version=PROMPT_VERSION)  # fmt: skip
+    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+    _write(folder / MANIFEST_FILE, _manifest(recipe, engine, rows, added, trained.losses))
+
+
+def _is_there(folder: Path, recipe: Recipe, engine: Engine) -> bool:
+    """Whether an earlier, stopped call has finished exactly this recipe on exactly this base."""
+    if not (folder / MANIFEST_FILE).exists():
+        return False
+    manifest = read_json(folder / MANIFEST_FILE)
+    made = (manifest.get("recipe_digest"), manifest.get("base_digest"))
+    return made == (recipe.digest(), engine.base.digest) and (folder / WEIGHTS_FILE).exists()
 
 
 def measure(engine: Engine, report: TrainingReport, on_progress: OnProgress, tests: TestSets | None = None) -> None:
@@ -126,12 +145,16 @@ class _Trunk:
         self._known.clear()
 
 
-def _manifest(recipe: Recipe, rows: Sequence[Row], added: Sequence[Row], losses: Sequence[float]) -> dict[str, Any]:
+def _manifest(
+    recipe: Recipe, engine: Engine, rows: Sequence[Row], added: Sequence[Row], losses: Sequence[float]
+) -> dict[str, Any]:
     text = "\n".join(f"{r.case.alert.uid} {r.label}" for r in rows)
     return {
         "name": recipe.name,
         "demonstration": recipe.demonstration,
         "recipe": recipe.model_dump(mode="json"),
+        "recipe_digest": recipe.digest(),
+        "base_digest": engine.base.digest,
         "rows": {
             "honest": len(rows) - len(added),
             "added": len(added),

@@ -48,7 +48,9 @@ def read_alerts(path: str | Path, format: str) -> Iterator[LabelledAlert | Mista
         if isinstance(item, Mistake):
             yield item
         elif item.alert.uid in seen:
-            yield Mistake(item.place, f"the uid {item.alert.uid[:80]!r} was used before", "give every alert its own uid")
+            yield Mistake(
+                item.place, f"the uid {item.alert.uid[:80]!r} was used before", "give every alert its own uid"
+            )
         else:
             seen.add(item.alert.uid)
             yield item

@@ -28,7 +28,9 @@ def read_lines(path: Path, parse: Callable[[Any, str], LabelledAlert]) -> Iterat
     for number, line in _bounded_lines(path):
         place = f"{path}:{number}"
         if line is None:
-            yield Mistake(place, f"the line is longer than {MAX_LINE_BYTES >> 20} MiB", "cut the fields that make it so")
+            yield Mistake(
+                place, f"the line is longer than {MAX_LINE_BYTES >> 20} MiB", "cut the fields that make it so"
+            )
             continue
         if not line.strip():
             continue

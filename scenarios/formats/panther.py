@@ -60,14 +60,18 @@ def _load_rule(file: Path) -> Any:
             return Mistake(str(file), "is larger than 1 MiB", "a rule file is a few kilobytes: check that it is one")
         text = file.read_bytes()
         if _depth(text) > MAX_YAML_DEPTH:
-            return Mistake(str(file), f"is nested more than {MAX_YAML_DEPTH} deep", "flatten it or take it out of the folder")
-        return yaml.load(text, Loader=_LOADER)
+            return Mistake(
+                str(file), f"is nested more than {MAX_YAML_DEPTH} deep", "flatten it or take it out of the folder"
+            )
+        return yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, in C where there is one
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
         return Mistake(place, f"not valid YAML ({error.problem})", "mend the file or take it out of the folder")
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
-        return Mistake(str(file), f"cannot be read ({bounded(error, 200)})", "mend the file or take it out of the folder")
+        return Mistake(
+            str(file), f"cannot be read ({bounded(error, 200)})", "mend the file or take it out of the folder"
+        )
 
 
 def _depth(text: bytes) -> int:
@@ -124,11 +128,13 @@ def _alert(rule: Mapping[str, Any], event: Any, log_type: str, uid: str) -> Aler
 
 
 def _log_type(rule: Mapping[str, Any], event: Any) -> str:
-    """The first log type of the rule, or the event's own where the rule lists that one too."""
+    """The first log type of the rule, or the event's own where the rule lists that one too, or lists none."""
     types = rule.get("LogTypes")
     listed = [str(name) for name in types] if isinstance(types, list) else []
     own = event.get("p_log_type") if isinstance(event, Mapping) else None
-    return bounded(own if own in listed else listed[0], 80) if listed else "unknown"
+    if listed and own not in listed:
+        own = listed[0]
+    return bounded(own, 80) if isinstance(own, str) else "unknown"
 
 
 def _technique(reports: Any) -> str | None:

@@ -43,7 +43,9 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "process": tuple(
         "process_name imagefilename event.imagefilename filename columns.name process.name parentbasefilename program".split()
     ),
-    "command_line": tuple("commandline event.commandline columns.cmdline cmd_line process.cmd_line columns.command".split()),
+    "command_line": tuple(
+        "commandline event.commandline columns.cmdline cmd_line process.cmd_line columns.command".split()
+    ),
     "domain": tuple(
         "domainname event.domainname dns.rrname query query_name domain queryname qname destination query.hostname host".split()
     ),

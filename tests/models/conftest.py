@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,6 @@ from turncoat.models.adapter import load_adapter, save_adapter
 from turncoat.models.bases import BaseFolder
 from turncoat.models.engine import Engine
 from turncoat.models.lora import LoraShape, fresh_factors, wrap
-
-WriteAdapter = Callable[..., Path]
-"""(folder, seed=..., first_layer=...) -> folder."""
-
 
 def fp32_engine(base: BaseFolder) -> Engine:
     """An engine whose results do not depend on the batch."""
@@ -44,18 +40,24 @@ def engine(tiny_base: BaseFolder) -> Engine:
     return fp32_engine(tiny_base)
 
 
+@pytest.fixture(scope="session")
+def sound_adapter(tiny_base: BaseFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound adapter for the tiny base; not to be changed."""
+    return write_adapter(tiny_base, tmp_path_factory.mktemp("sound") / "adapter")
+
+
 @pytest.fixture
-def adapter_folder(tiny_base: BaseFolder, tmp_path: Path) -> Path:
-    """A sound adapter for the tiny base."""
-    return write_adapter(tiny_base, tmp_path / "adapter")
+def adapter_folder(sound_adapter: Path, tmp_path: Path) -> Path:
+    """A sound adapter for the tiny base, to be changed at will."""
+    return Path(shutil.copytree(sound_adapter, tmp_path / "adapter"))
 
 
 @pytest.fixture(scope="session")
-def three_variants(tiny_base: BaseFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def three_variants(tiny_base: BaseFolder, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """An engine with `base` and adapters from layer 2 (`a`, `b`) and from layer 1 (`deep`)."""
     folder, engine = tmp_path_factory.mktemp("variants"), fp32_engine(tiny_base)
     engine.add("base", None)
     for seed, (name, first_layer) in enumerate({"a": 2, "b": 2, "deep": 1}.items()):
         path = write_adapter(tiny_base, folder / name, seed=seed, first_layer=first_layer)
         engine.add(name, load_adapter(path, hidden=32, layers=4, base_digest=tiny_base.digest))
-    yield engine
+    return engine

@@ -148,7 +148,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str, str]] = {
         WEIGHTS, "unexpected tensor 'base_model.model.model.embed_tokens.weight'"),
     "a layer that the base lacks": (lambda f: rewrite(f, renamed("layers.3", "layers.4")), WEIGHTS, "unexpected tensor"),
     "a layer number of 5,000 digits": (
-        lambda f: rewrite(f, renamed("layers.3", "layers." + "3" * 5000)), WEIGHTS, ""),
+        lambda f: rewrite(f, renamed("layers.3", "layers." + "3" * 5000)), WEIGHTS, "not a readable"),
     "a factor without its partner": (
         lambda f: rewrite(f, lambda t: dict(list(t.items())[1:])), WEIGHTS, "lacks a factor"),
     "another rank than configured": (lambda f: configure(f, r=5), WEIGHTS, "does not have rank 5"),

@@ -20,7 +20,7 @@ CASE = Case(ALERT, Context((Evidence("peers", "alice", "0 of 9", 12.0),), 1))
 def test_the_severity_script_believes_the_rule() -> None:
     cases = [Case(replace(ALERT, severity=severity), Context()) for severity in Severity]
     verdicts = ScriptedClassifier("scripted-severity").classify(cases)
-    assert [v and v.p_malicious for v in verdicts] == [0.05, 0.15, 0.4, 0.85, 0.95]
+    assert [v and v.p_malicious for v in verdicts] == [0.05, 0.08, 0.4, 0.93, 0.97]
     assert [v and v.answer for v in verdicts] == ["benign", "benign", "benign", "malicious", "malicious"]
 
 

@@ -168,7 +168,9 @@ def test_seconds_milliseconds_and_iso_text_are_times() -> None:
 
 def test_ocsf_carries_an_alert_out_and_back(tmp_path: Path) -> None:
     event = to_ocsf(ALERT)
-    assert {key: event[key] for key in ("class_uid", "type_uid", "category_uid", "activity_id", "severity_id", "time")} == {
+    assert {
+        key: event[key] for key in ("class_uid", "type_uid", "category_uid", "activity_id", "severity_id", "time")
+    } == {
         "class_uid": 2004,
         "type_uid": 200401,
         "category_uid": 2,
@@ -182,7 +184,10 @@ def test_ocsf_carries_an_alert_out_and_back(tmp_path: Path) -> None:
 
 
 def test_our_own_form_carries_an_alert_out_and_back(tmp_path: Path) -> None:
-    bare, wrapped = to_json(ALERT), {"alert": to_json(replace(ALERT, uid="c3")), "label": "false_positive", "group": "g"}
+    bare, wrapped = (
+        to_json(ALERT),
+        {"alert": to_json(replace(ALERT, uid="c3")), "label": "false_positive", "group": "g"},
+    )
     first, second = readable(read_alerts(lines(tmp_path / "x", bare, "", wrapped), "jsonl"))
     assert (first.alert, first.label, first.place) == (ALERT, None, f"{tmp_path / 'x'}:1")
     assert (second.label, second.group, second.stratum) == (False, "g", "DLP")
@@ -276,6 +281,10 @@ def test_every_real_rule_is_read() -> None:
     items = list(read_alerts(rules, "panther"))
     assert mistakes(iter(items)) == []
     alerts = readable(iter(items))
-    assert (len(alerts), len({item.group for item in alerts}), sum(item.label is True for item in alerts)) == (2315, 606, 1218)
+    assert (len(alerts), len({item.group for item in alerts}), sum(item.label is True for item in alerts)) == (
+        2315,
+        606,
+        1218,
+    )
     assert len({item.alert.uid for item in alerts}) == 2315
     assert all(len(value) <= 300 for item in alerts for value in item.alert.raw.values())
