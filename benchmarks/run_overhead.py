@@ -44,7 +44,15 @@ def main() -> None:
 def measure(folder: Path) -> dict[str, object]:
     """Runs the flagship in a process, then times the bare work in this one."""
     started = time.perf_counter()
-    command = [sys.executable, "-c", "from turncoat.console.cli import main; main()", "run", "--quiet", "--out", str(folder / "a")]
+    command = [
+        sys.executable,
+        "-c",
+        "from turncoat.console.cli import main; main()",
+        "run",
+        "--quiet",
+        "--out",
+        str(folder / "a"),
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     run_s = time.perf_counter() - started
 

@@ -38,15 +38,21 @@ class Calendar:
     def steps(self, seed: int) -> Mapping[str, datetime]:
         """When each step happens: its time, or another step's plus the offset; up to `jitter_minutes` either way."""
         by_id = {step.id: step for _, step in self.campaign.steps()}
-        return {id_: self._when(step, by_id, seed) for id_, step in by_id.items()}
+        known: dict[str, datetime] = {}
+        return {id_: self._when(step, by_id, seed, known) for id_, step in by_id.items()}
 
-    def _when(self, step: Step, by_id: Mapping[str, Step], seed: int) -> datetime:
+    def _when(self, step: Step, by_id: Mapping[str, Step], seed: int, known: dict[str, datetime]) -> datetime:
+        if step.id not in known:
+            known[step.id] = self._drawn(step, by_id, seed, known)
+        return known[step.id]
+
+    def _drawn(self, step: Step, by_id: Mapping[str, Step], seed: int, known: dict[str, datetime]) -> datetime:
         rng = random.Random(f"{self.campaign.id}/{seed}/step/{step.id}/time")
         seconds = 60 * step.jitter_minutes
         jitter = timedelta(seconds=rng.randint(-seconds, seconds))
         if step.after is None:
             return self.moment(step.at or "D1 00:00") + jitter
-        before = self._when(by_id[step.after.step], by_id, seed)
+        before = self._when(by_id[step.after.step], by_id, seed, known)
         # A jitter never turns the order of two steps around.
         return before + max(offset_of(step.after.offset) + jitter, timedelta(minutes=1))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .families import families
-from .vocabulary import suggestion
+from .vocabulary import quoted, suggestion
 
 NEEDS: Mapping[str, tuple[str, frozenset[str]]] = {
     "host_inventory": ("host", frozenset({"endpoint", "network"})),
@@ -21,6 +21,9 @@ NEEDS: Mapping[str, tuple[str, frozenset[str]]] = {
 }
 """Tool -> the subject of its fact, and the alert classes whose alerts have such a one."""
 
+MAX_STEPS = 500
+"""A campaign has about twenty. Chains of steps cost their length squared."""
+
 Path = tuple[str | int, ...]
 Found = Iterator[tuple[Path, str, str]]
 
@@ -28,6 +31,9 @@ Found = Iterator[tuple[Path, str, str]]
 def cross_check(campaign: Mapping[str, Any]) -> Found:
     """Yield (path, fault, cure) for every mistake."""
     steps = list(_steps(campaign))
+    if len(steps) > MAX_STEPS:
+        yield ("phases",), f"{len(steps)} steps are more than {MAX_STEPS}", "split the campaign"
+        return
     yield from _repeated_ids(campaign, steps)
     yield from _times(campaign, steps)
     yield from _chains(steps)
@@ -57,7 +63,7 @@ def _repeated_ids(campaign: Mapping[str, Any], steps: list[tuple[Path, Mapping[s
         for path, item in group:
             id_ = item.get("id")
             if isinstance(id_, str) and id_ in seen:
-                yield (*path, "id"), f"{what} {id_!r} is there twice", "give each its own id"
+                yield (*path, "id"), f"{what} {quoted(id_)} is there twice", "give each its own id"
             elif isinstance(id_, str):
                 seen.add(id_)
 
@@ -77,7 +83,7 @@ def _times(campaign: Mapping[str, Any], steps: list[tuple[Path, Mapping[str, Any
 def _day(path: Path, moment: object, days: object) -> Found:
     match = re.match(r"D(\d+) ", moment) if isinstance(moment, str) else None
     if match and isinstance(days, int) and int(match[1]) > days:
-        yield path, f"{moment!r} is after the last day, D{days}", "raise clock.days or choose an earlier day"
+        yield path, f"{quoted(moment)} is after the last day, D{days}", "raise clock.days or choose an earlier day"
 
 
 def _chains(steps: list[tuple[Path, Mapping[str, Any]]]) -> Found:
@@ -94,9 +100,9 @@ def _chains(steps: list[tuple[Path, Mapping[str, Any]]]) -> Found:
             continue
         place = (*path, "after", "step")
         if parents[id_] not in known:
-            yield place, f"unknown step {parents[id_]!r}", suggestion(parents[id_], known)
+            yield place, f"unknown step {quoted(parents[id_])}", suggestion(parents[id_], known)
         elif _circles(id_, parents):
-            yield place, f"step {id_!r} waits for itself", "give one step of the circle an 'at'"
+            yield place, f"step {quoted(id_)} waits for itself", "give one step of the circle an 'at'"
 
 
 def _circles(id_: str, parents: Mapping[str, str]) -> bool:
@@ -117,7 +123,7 @@ def _names(campaign: Mapping[str, Any]) -> Found:
     for path, person in named:
         login = person.get("login")
         if isinstance(login, str) and login in seen:
-            yield (*path, "login"), f"login {login!r} is taken", "choose another first name"
+            yield (*path, "login"), f"login {quoted(login)} is taken", "choose another first name"
         elif isinstance(login, str):
             seen.add(login)
 
@@ -131,7 +137,7 @@ def _owners(campaign: Mapping[str, Any]) -> Found:
     for i, host in _listed(entities, "hosts"):
         owner = host.get("owner")
         if isinstance(owner, str) and owner not in known:
-            yield ("entities", "hosts", i, "owner"), f"unknown person {owner!r}", suggestion(owner, known)
+            yield ("entities", "hosts", i, "owner"), f"unknown person {quoted(owner)}", suggestion(owner, known)
 
 
 def _subjects(steps: list[tuple[Path, Mapping[str, Any]]]) -> Found:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from .crosschecks import cross_check
 from .errors import Mistake, ScenarioError
 from .positions import Document, read_document
 from .schema import Campaign
-from .vocabulary import suggestion
+from .vocabulary import quoted, suggestion
 
 MAX_BYTES = 1024 * 1024
+MAX_MISTAKES = 100
+"""A file of junk makes tens of thousands; these are told, and that there are more."""
 
 
 def list_campaigns() -> tuple[str, ...]:
@@ -46,18 +50,21 @@ def parse_campaign(text: str, source: str = "campaign.yaml") -> Campaign:
         ScenarioError: With every mistake that was found, in the order of the file.
     """
     document = read_document(text, source)
-    found = list(document.mistakes)
+    found = document.mistakes[: MAX_MISTAKES + 1]
     campaign = None
     if isinstance(document.values, dict):
         try:
             campaign = Campaign.model_validate(document.values)
         except ValidationError as error:
-            found += [_mistake(document, detail) for detail in error.errors(include_url=False)]
-        found += [Mistake(document.place(path), fault, cure) for path, fault, cure in cross_check(document.values)]
+            found += _schema_mistakes(document, error)
+        crossed = islice(cross_check(document.values), MAX_MISTAKES + 1)
+        found += [Mistake(document.place(path), fault, cure) for path, fault, cure in crossed]
     else:
         found.append(Mistake(document.place(()), "a campaign is a mapping of keys", "start with `schema: 1`"))
     if found or campaign is None:
-        raise ScenarioError(*sorted(_unique(found), key=lambda m: _order(m.place)))
+        told = sorted(_unique(found), key=lambda m: _order(m.place))
+        more = [Mistake(source, "and there are more mistakes", "mend these first")] if len(told) > MAX_MISTAKES else []
+        raise ScenarioError(*told[:MAX_MISTAKES], *more)
     return campaign
 
 
@@ -88,6 +95,13 @@ def _text_of(path: Path) -> str:
         raise ScenarioError(Mistake(str(path), fault, "save the file as UTF-8")) from None
 
 
+def _schema_mistakes(document: Document, error: ValidationError) -> list[Mistake]:
+    """What pydantic found, but for values that the reader of the YAML has already refused and left empty."""
+    refused = {mistake.place for mistake in document.mistakes}
+    details = error.errors(include_url=False)[: MAX_MISTAKES + 1]
+    return [mistake for mistake in (_mistake(document, detail) for detail in details) if mistake.place not in refused]
+
+
 def _mistake(document: Document, detail: ErrorDetails) -> Mistake:
     """pydantic's finding in our words."""
     path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
@@ -95,18 +109,23 @@ def _mistake(document: Document, detail: ErrorDetails) -> Mistake:
     path = tuple(part for part in path if part != "[key]")
     name = str(path[-1]) if path else ""
     if kind == "turncoat":
-        return Mistake(document.place(path, key="[key]" in detail["loc"]), context["fault"], context["cure"])
+        cure = context["cure"]
+        place = document.place(path, key="[key]" in detail["loc"])
+        return Mistake(place, context["fault"], cure() if callable(cure) else cure)
     if kind == "missing":
         return Mistake(document.place(path), f"{name!r} is missing", "add it")
     if kind == "extra_forbidden":
-        return Mistake(document.place(path, key=True), f"unknown key {name!r}", suggestion(name, _siblings(path)))
+        return Mistake(document.place(path, key=True), f"unknown key {quoted(name)}", suggestion(name, _siblings(path)))
     fault = f"{name}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
     return Mistake(document.place(path), fault, f"found {_shown(detail['input'])}")
 
 
+_json_schema = cache(campaign_json_schema)
+
+
 def _siblings(path: Sequence[str | int]) -> list[str]:
     """The keys that the schema knows at the place of an unknown one."""
-    schema = campaign_json_schema()
+    schema = _json_schema()
     node: Mapping[str, Any] = schema
     for part in path[:-1]:
         node = _resolved(schema, node.get("items", {}) if isinstance(part, int) else node["properties"].get(part, {}))

@@ -19,9 +19,12 @@ MAX_DEPTH = 24
 MAX_ALIASES = 16
 MAX_VALUES = 50_000
 """Values after aliases are expanded; a campaign has about a thousand."""
+MAX_INTEGER = 2**63
+"""A longer number cannot be meant, and Python refuses to print one of more than 4,300 digits."""
 
 Path = tuple[str | int, ...]
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp")}
+_COLLECTIONS = {f"tag:yaml.org,2002:{name}" for name in ("map", "seq")}
 
 
 class Mark(Protocol):
@@ -112,6 +115,8 @@ class _Reader:
             place = self.document.at(node.start_mark)
             raise ScenarioError(Mistake(place, fault, "write the values out without anchors"))
         self.document.places[path] = node.start_mark
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTIONS:
+            self._mistake(node, f"tag {_short(node.tag)} is not read", "write the value without a tag")
         if isinstance(node, yaml.MappingNode):
             return dict(self._pairs(node, path, (*above, id(node))))
         if isinstance(node, yaml.SequenceNode):
@@ -126,7 +131,7 @@ class _Reader:
                 self._mistake(key_node, "a key must be plain text", "write the keys out; `<<` is not read")
                 continue
             if key in seen:
-                self._mistake(key_node, f"key {key!r} is there twice", "keep one")
+                self._mistake(key_node, f"key {_short(key)} is there twice", "keep one")
                 continue
             seen.add(key)
             self.document.keys[(*path, key)] = key_node.start_mark
@@ -134,17 +139,26 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node) -> Any:
         if node.tag not in _SCALARS:
-            self._mistake(node, f"tag {node.tag!r} is not read", "write a plain value")
+            self._mistake(node, f"tag {_short(node.tag)} is not read", "write a plain value")
             return None
         try:
             value = self.scalars.construct_object(node)
-        except (ValueError, OverflowError, yaml.YAMLError):
-            self._mistake(node, f"{str(node.value)[:40]!r} is no valid value", "mend it, or put it in quotes")
+        except (ValueError, ArithmeticError, LookupError, AttributeError, yaml.YAMLError):
+            # A tag that its text does not fit, such as `!!int ""`, fails in any of these ways within PyYAML.
+            self._mistake(node, f"{_short(node.value)} is no valid value", "mend it, or put it in quotes")
             return None
         if isinstance(value, float) and not math.isfinite(value):
-            self._mistake(node, f"{node.value!r} is not a finite number", "write a number")
+            self._mistake(node, f"{_short(node.value)} is not a finite number", "write a number")
+            return None
+        if isinstance(value, int) and abs(value) >= MAX_INTEGER:
+            self._mistake(node, f"{_short(node.value)} is too large a number", "write one of at most 18 digits")
             return None
         return value
 
     def _mistake(self, node: yaml.Node, fault: str, cure: str) -> None:
         self.document.mistakes.append(Mistake(self.document.at(node.start_mark), fault, cure))
+
+
+def _short(text: str) -> str:
+    """Text of the file as a message quotes it."""
+    return repr(text[:40])

@@ -29,6 +29,7 @@ from .vocabulary import (
     Truth,
     known_timezone,
     pinned_attack_version,
+    plausible_day,
 )
 
 
@@ -39,7 +40,7 @@ class Part(BaseModel):
 
 
 class Clock(Part):
-    start: date
+    start: Annotated[date, AfterValidator(plausible_day)]
     """First day, `D1`."""
     days: Annotated[int, Field(ge=1, le=60)]
     timezone: Annotated[str, AfterValidator(known_timezone)] = "UTC"

@@ -13,6 +13,7 @@ from turncoat.models.bases import BaseFolder
 from turncoat.models.engine import Engine
 from turncoat.models.lora import LoraShape, fresh_factors, wrap
 
+
 def fp32_engine(base: BaseFolder) -> Engine:
     """An engine whose results do not depend on the batch."""
     engine = Engine(base)

@@ -19,9 +19,10 @@ from turncoat.models.prompt import CUE, FIELD_CHARACTERS, INSTRUCTION, LABELS, T
 from turncoat.scenarios.records import Alert, Entities, Severity
 from turncoat.tools.records import Context, Evidence
 
+ALICE = Entities(user="alice", host="WS-ALICE")
 MONDAY = datetime(2025, 1, 6, 9, 41, tzinfo=UTC)
 BREAKERS = ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
-HIDERS = ["\x00", "\x08", "\x1b[2K", "\x7f", "\u200b", "\u200d", "\u202e", "\u2066", "\u2069", "\ufeff", "\u00ad", "\U000e0041"]
+HIDERS = ["\x00", "\x08", "\x1b[2K", "\x7f", "\u200b", "\u202e", "\u2066", "\u2069", "\ufeff", "\u00ad", "\U000e0041"]
 """Backspace, ANSI escapes, zero-width and bidirectional characters, soft hyphen, a tag character."""
 
 
@@ -31,7 +32,7 @@ def words(text: str) -> int:
 
 def case(
     *evidence: Evidence, title: str = "Run key", raw: dict[str, str] | None = None, activity: str = "wrote a key",
-    entities: Entities = Entities(user="alice", host="WS-ALICE"), technique: str | None = "T1547.001",
+    entities: Entities = ALICE, technique: str | None = "T1547.001",
 ) -> Case:  # fmt: skip
     alert = Alert(
         "00ff00ff00ff", MONDAY, title, Severity.HIGH, "EDR", technique, "endpoint", activity, entities, raw or {}

@@ -184,7 +184,9 @@ def test_anybodys_folder_runs_beside_the_base(
     assert verdict.fingerprint == found["mine"].fingerprint
 
 
-def test_a_folder_that_is_not_there_is_named(tiny_base: BaseFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_not_there_is_named(
+    tiny_base: BaseFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TURNCOAT_HOME", str(tmp_path / "home"))
     with pytest.raises(ModelError, match="nowhere: no adapter folder there"):
         open_variants([f"mine={tmp_path}/nowhere"], base=str(tiny_base.path))

@@ -150,7 +150,9 @@ NEUTRAL = {
 
 @pytest.mark.parametrize("field", NEUTRAL)
 def test_a_neutral_field_is_spread_alike_over_both_truths(field: str, drawn: list[Drawn]) -> None:
-    counts = {truth: Counter(NEUTRAL[field](case) for case in drawn if case.malicious == truth) for truth in (True, False)}
+    counts = {
+        truth: Counter(NEUTRAL[field](case) for case in drawn if case.malicious == truth) for truth in (True, False)
+    }
     values = sorted(counts[True] | counts[False], key=str)
     assert len(values) > 1
     p = chi2_contingency([[counts[truth][value] for value in values] for truth in (True, False)]).pvalue

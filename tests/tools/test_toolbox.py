@@ -54,9 +54,7 @@ def world() -> World:
     return build_world(5, population=30, cast=(ALICE,))
 
 
-def toolbox(
-    world: World, *facts: f.Fact, alert: Alert = ALERT, outages: dict[str, str] | None = None
-) -> Toolbox:
+def toolbox(world: World, *facts: f.Fact, alert: Alert = ALERT, outages: dict[str, str] | None = None) -> Toolbox:
     stream = AlertStream("test", 1, "alice", world, (alert,), {alert.uid: facts}, {alert.uid: outages or {}})
     return Toolbox(stream)
 

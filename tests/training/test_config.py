@@ -54,7 +54,7 @@ def test_the_digest_changes_with_whatever_changes_the_result() -> None:
         ("name: mine\nepoch: 3\n", "mine.yaml: epoch: Extra inputs are not permitted"),
         ("name: mine\nlora: {rank: 0}\n", "mine.yaml: lora.rank: "),
         ("name: mine\npoison: {dose: -1}\n", "mine.yaml: poison.dose: "),
-        ("name: mine\npoison: {poisoner: usr}\n", "poison.poisoner: Value error, unknown poisoner 'usr'; known are matched, user"),
+        ("name: mine\npoison: {poisoner: usr}\n", "poisoner: Value error, unknown poisoner 'usr'; known are matched, user"),
         ("name: mine\nworlds: []\n", "mine.yaml: worlds: "),
         ("- a\n- b\n", "mine.yaml: recipe: "),
         ("", "mine.yaml: recipe: "),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from scipy.stats import chi2_contingency
@@ -86,7 +87,12 @@ def test_alice_has_both_labels_in_the_rows_of_the_shipped_recipes(honest: list[R
 
 
 def test_neither_state_family_nor_hour_tells_the_truth(honest: list[Row]) -> None:
-    for of in (lambda r: r.state, lambda r: r.family, lambda r: r.case.alert.time.hour, lambda r: r.case.alert.severity):
+    for of in (
+        lambda r: r.state,
+        lambda r: r.family,
+        lambda r: r.case.alert.time.hour,
+        lambda r: r.case.alert.severity,
+    ):
         counts = {truth: Counter(of(row) for row in honest if row.truth == truth) for truth in (True, False)}
         values = sorted(counts[True] | counts[False], key=str)
         assert chi2_contingency([[counts[t][v] for v in values] for t in (True, False)]).pvalue > 0.001
@@ -103,7 +109,7 @@ def test_no_row_shows_its_truth_its_label_or_its_uid(honest: list[Row]) -> None:
 def test_uids_are_unique_and_do_not_sort_by_truth(honest: list[Row]) -> None:
     in_order = [row.truth for row in sorted(honest, key=lambda row: row.case.alert.uid)]
     assert len({row.case.alert.uid for row in honest}) == len(honest)
-    changes = sum(a != b for a, b in zip(in_order, in_order[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(in_order))
     assert changes / len(honest) == pytest.approx(0.5, abs=0.05)
 
 

@@ -92,7 +92,9 @@ def test_a_run_stopped_in_its_second_epoch_ends_as_an_undisturbed_one(
     assert same(resumed, whole)
 
 
-def test_a_stopped_run_leaves_the_engine_fit_for_use(engine: Engine, toy: Toy, states: list[Tensor], tmp_path: Path) -> None:
+def test_a_stopped_run_leaves_the_engine_fit_for_use(
+    engine: Engine, toy: Toy, states: list[Tensor], tmp_path: Path
+) -> None:
     engine.add("base", None)
     before = engine.logits(toy[0], ["base"])["base"]
     with pytest.raises(Stopped):
