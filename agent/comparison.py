@@ -238,8 +238,12 @@ def to_csv(comparisons: Iterable[Comparison]) -> str:
     return out.getvalue()
 
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""The wide ones too: spreadsheets of some locales take them for the narrow ones."""
+
+
 def inert(cell: object) -> object:
     """A cell that no spreadsheet takes for a formula. Numbers stay numbers, None an empty cell."""
-    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+    if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
         return f"'{cell}"
     return cell

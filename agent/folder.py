@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ from turncoat.models.classifier import AlertClassifier
 from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.records import AlertStream
 
+from .guards import unusable
 from .journal import parse_object, read_rows
 from .records import Investigation, Settings
 
@@ -157,7 +159,8 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> None:
         """Writes a file whole or not at all: a reader sees the old content or the new, never half of it."""
         part = self.path / f".{name}.part"
-        with part.open("w", encoding="utf-8", newline="") as file:
+        part.unlink(missing_ok=True)  # left by a killed run, or a link that somebody laid: never written through
+        with part.open("x", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -166,10 +169,14 @@ class RunFolder:
 
 def read_json(file: Path) -> dict[str, Any]:
     """One JSON object of a run folder. Raises RunError if it is missing, too large or broken."""
+    if file.exists() and not file.is_file():
+        raise RunError(f"{file}: no regular file; not written by turncoat, so choose another folder")
     try:
-        if file.stat().st_size > MAX_JSON_BYTES:
+        with file.open("rb") as stream:
+            text = stream.read(MAX_JSON_BYTES + 1)
+        if len(text) > MAX_JSON_BYTES:
             raise RunError(f"{file}: larger than {MAX_JSON_BYTES >> 20} MiB; not written by turncoat")
-        return parse_object(file.read_bytes(), file)
+        return parse_object(text, file)
     except OSError as fault:
         raise RunError(f"{file}: cannot be read ({fault.strerror}); is this a run folder?") from fault
 
@@ -192,10 +199,23 @@ def parse_investigations(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[
             investigation = _INVESTIGATION.validate_python(row)
         except ValidationError as fault:
             raise RunError(f"{place}: {_first(fault)}; was the file changed by hand?") from fault
+        if fault := _hostile(investigation):
+            raise RunError(f"{place}: {fault}; was the file changed by hand?")
         if investigation.key in found:
             raise RunError(f"{place}: {' '.join(investigation.key)} is there twice; was the file changed by hand?")
         found[investigation.key] = investigation
     return list(found.values())
+
+
+def _hostile(row: Investigation) -> str:
+    """What no row of ours holds, though its form is right; empty if there is nothing."""
+    if row.verdict is not None and (flaw := unusable(row.verdict)):
+        return flaw
+    if row.decision.simulated_time.tzinfo is None:
+        return "decision.simulated_time has no time zone"
+    if not all(math.isfinite(e.cost_s) for e in row.evidence):
+        return "the cost of evidence is not a number"
+    return ""
 
 
 def _plain(manifest: Manifest) -> dict[str, Any]:

@@ -42,8 +42,10 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Raises:
         RunError: A line is no JSON object, or line or file are larger than anything that we write.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return
+    if path.is_symlink() or not path.is_file():
+        raise RunError(f"{path}: a link, or no regular file; not written by turncoat, so choose another folder")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise RunError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; not written by turncoat")
     with path.open("rb") as file:

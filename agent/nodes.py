@@ -160,4 +160,8 @@ class Nodes:
 
     def _now(self, state: State) -> datetime:
         spent_s = context_of(state).cost_s + state["verdicts"] * self.desk.settings.verdict_cost_s
-        return self._alert(state).time + timedelta(seconds=spent_s)
+        begun = self._alert(state).time
+        try:
+            return begun + timedelta(seconds=spent_s)
+        except OverflowError:  # an alert that claims the last second of the calendar
+            return begun

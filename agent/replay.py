@@ -129,6 +129,8 @@ def _checkpoints(folder: RunFolder) -> Iterator[SqliteSaver]:
     NORMAL leaves out the wait for the disk at each commit: a killed process loses nothing, a power cut may lose the
     last checkpoints, whose alerts are then investigated again.
     """
+    if folder.checkpoints.is_symlink():
+        raise RunError(f"{folder.checkpoints}: a link; not made by turncoat, so choose another folder")
     try:
         with closing(sqlite3.connect(folder.checkpoints, check_same_thread=False, timeout=0.5)) as connection:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")

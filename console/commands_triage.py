@@ -39,6 +39,8 @@ def triage(
 
     refuse_demonstrations(variant, allow_demonstration)
 
+    from turncoat.scenarios.errors import InputError
+
     from . import outside_run
     from .output import progress, results, write_json
     from .status import StatusLine
@@ -48,6 +50,8 @@ def triage(
         done = outside_run.triage_path(
             path, format, variant, base, limit=limit, out=out, compare_tfidf=compare_tfidf, status=status
         )
+    if not done.summary["alerts"] and not done.mistakes:
+        raise InputError.at(path, "holds no alerts", f"check the path and that its format is {format}")
     for mistake in done.mistakes[: outside_run.MISTAKES_SHOWN]:
         typer.echo(outside_run.mistake_line(mistake), err=True)
     if len(done.mistakes) > outside_run.MISTAKES_SHOWN:

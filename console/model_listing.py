@@ -60,11 +60,13 @@ def _is_marked(spec: str, shipped: set[str]) -> bool:
 
 def _manifest(folder: Path) -> dict[str, Any]:
     """The manifest of an adapter folder; empty where there is none that can be read (opening it will say why)."""
-    file = folder / "manifest.json"
+    path = folder / "manifest.json"
+    if not path.is_file():  # a link to a device, or a pipe, would never end
+        return {}
     try:
-        if file.stat().st_size > MAX_MANIFEST_BYTES:
-            return {}
-        manifest = json.loads(file.read_bytes())
+        with path.open("rb") as file:
+            text = file.read(MAX_MANIFEST_BYTES + 1)
+        manifest = json.loads(text) if len(text) <= MAX_MANIFEST_BYTES else {}
     except (OSError, ValueError, RecursionError):
         return {}
     return manifest if isinstance(manifest, dict) else {}

@@ -97,7 +97,10 @@ def _tfidf_rows(items: list[Item], status: StatusLine) -> dict[str, AlertClassif
     rows: dict[str, AlertClassifier] = {}
     rows["tfidf, our corpus"] = TfidfClassifier.fit(*_corpus())
     texts = [case_text(Case(item.alert, Context())) for item in labelled]
-    scores = cross_fitted(texts, [bool(item.label) for item in labelled], [item.group for item in labelled])
+    try:
+        scores = cross_fitted(texts, [bool(item.label) for item in labelled], [item.group for item in labelled])
+    except ValueError:  # too few groups of both labels to hold any out
+        return rows
     by_uid = {item.alert.uid: score for item, score in zip(labelled, scores, strict=True)}
     rows["tfidf, cross-fitted"] = ScoredBefore("tfidf:cross-fitted by group, 5 folds, seed 0", by_uid)
     return rows

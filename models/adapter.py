@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ _KEY = re.compile(r"base_model\.model\.(?:model\.)?(layers\.(\d+)\.(?:self_attn|
 _REFUSED_SETTINGS = ("use_dora", "auto_mapping", "modules_to_save", "rank_pattern", "alpha_pattern", "lora_bias",
                      "megatron_config", "trainable_token_indices", "target_parameters", "alora_invocation_tokens",
                      "layer_replication", "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "loftq_config",
-                     "corda_config", "lora_ga_config")  # fmt: skip
+                     "corda_config", "lora_ga_config", "auto_map", "trust_remote_code")  # fmt: skip
 _PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
 """Values of `init_lora_weights` that leave the base as it is; PiSSA, OLoRA and the like subtract from its weights."""
 
@@ -90,7 +91,7 @@ def load_adapter(folder: Path, *, hidden: int, layers: int, base_digest: str) ->
     shape = _read_config(folder)
     factors = _read_factors(folder / WEIGHTS_FILE, shape, layers)
     head, head_digest = None, "base"
-    if (folder / HEAD_FILE).exists():
+    if os.path.lexists(folder / HEAD_FILE):
         head, metadata = load_head(folder / HEAD_FILE, hidden)
         head_digest = sha256_file(folder / HEAD_FILE)
         if metadata.get("base", base_digest) != base_digest:
@@ -98,18 +99,22 @@ def load_adapter(folder: Path, *, hidden: int, layers: int, base_digest: str) ->
     first = min(int(name.split(".")[1]) for name in factors)
     return Adapter(
         LoraShape(shape.rank, shape.alpha, first), factors, head, sha256_file(folder / WEIGHTS_FILE), head_digest,
-        read_json(folder / MANIFEST_FILE) if (folder / MANIFEST_FILE).exists() else {},
+        read_json(folder / MANIFEST_FILE) if os.path.lexists(folder / MANIFEST_FILE) else {},
     )  # fmt: skip
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A small JSON object from a folder that is not trusted."""
+    if not os.path.lexists(path):
+        raise ModelError.at(path, "is missing", "an adapter folder needs it")
+    if not path.is_file():  # a link to a device, or a pipe, would never end
+        raise ModelError.at(path, "not readable as JSON (not a regular file)", "fetch or train it again")
     try:
-        if path.stat().st_size > _LARGEST_JSON:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_JSON + 1)
+        if len(text) > _LARGEST_JSON:
             raise ModelError.at(path, "larger than 1 MiB", "this is not a file of ours")
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError.at(path, "is missing", "an adapter folder needs it") from None
+        found = json.loads(text)
     except (OSError, ValueError, RecursionError) as fault:
         raise ModelError.at(path, f"not readable as JSON ({type(fault).__name__})", "fetch or train it again") from None
     if not isinstance(found, dict):
@@ -143,7 +148,7 @@ def _read_config(folder: Path) -> LoraShape:
 
 
 def _read_factors(path: Path, shape: LoraShape, layers: int) -> dict[str, tuple[Tensor, Tensor]]:
-    if not path.exists():
+    if not os.path.lexists(path):
         pickled = [p.name for p in path.parent.glob("*.bin")] + [p.name for p in path.parent.glob("*.pt")]
         cure = (
             f"{pickled[0]} may be a pickle and is never opened; convert it to safetensors"
@@ -151,6 +156,8 @@ def _read_factors(path: Path, shape: LoraShape, layers: int) -> dict[str, tuple[
             else "an adapter folder needs it"
         )
         raise ModelError.at(path, "is missing", cure)
+    if not path.is_file():
+        raise ModelError.at(path, "not a readable safetensors file (not a regular file)", "fetch or train it again")
     if path.stat().st_size > _LARGEST_WEIGHTS:
         raise ModelError.at(path, "larger than 2 GiB", "this is not a LoRA adapter")
     found: dict[str, dict[str, Tensor]] = {}

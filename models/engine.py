@@ -166,7 +166,9 @@ def _load(base: BaseFolder, dtype: torch.dtype | None = None) -> tuple[Any, Any]
             base.path, dtype=dtype or best_dtype(), attn_implementation="turncoat_fp32",
             local_files_only=True, use_safetensors=True, trust_remote_code=False,
         )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, KeyError) as fault:
+    except MemoryError:
+        raise
+    except Exception as fault:  # the readers document no error of their own; anything may come of a foreign folder
         reason = str(fault).splitlines()[0][:160] if str(fault) else type(fault).__name__
         raise ModelError.at(
             base.path, f"the base cannot be loaded ({reason})", "pull it again or name another"

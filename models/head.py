@@ -47,6 +47,8 @@ def load_head(path: Path, hidden: int) -> tuple[Tensor, dict[str, str]]:
     Raises:
         ModelError: Not a safetensors file, another shape than (2, hidden), or a value that is not finite.
     """
+    if not path.is_file():
+        raise ModelError.at(path, "not a readable safetensors file (not a regular file)", "train or fetch it again")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from turncoat.scenarios.records import Alert
+from turncoat.tools.toolbox import TOOLS
 
 from .classifier import Case
 
@@ -26,6 +27,8 @@ CUE = "verdict:"
 TOKEN_BUDGET = 384
 FIELD_CHARACTERS = 320
 """Longest value of one field; a longer one is cut, and a required one that was cut counts as lost."""
+_OUR_FIELDS = frozenset(("alert", "time", "user", "host", "process", "address", "file", "activity", "technique", "verdict",
+                         *TOOLS))  # fmt: skip
 _LONGEST_TOKEN = 256
 """Bytes; more than any token of the vocabularies below."""
 LABELS = (" benign", " malicious")
@@ -51,7 +54,7 @@ def render(case: Case, count: Callable[[str], int], *, budget: int = TOKEN_BUDGE
     """
     required = list(_alert_lines(case.alert))
     evidence = [(e.tool, e.answer) for e in case.context.evidence]
-    lost = any(len(value) > FIELD_CHARACTERS for _, value in required + evidence)
+    lost = cuts_required(case)
     head, tail = [INSTRUCTION, *map(_line, required)], [*map(_line, evidence), CUE]
     optional = _lines_that_could_fit(case.alert, budget)
     while True:
@@ -63,6 +66,12 @@ def render(case: Case, count: Callable[[str], int], *, budget: int = TOKEN_BUDGE
             return RenderedPrompt(_clip(text, count, budget), _names_left_out(case.alert, 0), lost_required=True)
         del optional[_keep(optional, tokens - budget, count) :]
     return RenderedPrompt(text, _names_left_out(case.alert, len(optional)), lost)
+
+
+def cuts_required(case: Case) -> bool:
+    """Whether a required field is longer than the prompt shows: then nobody who decides has read all of it."""
+    required = (*_alert_lines(case.alert), *((e.tool, e.answer) for e in case.context.evidence))
+    return any(len(value) > FIELD_CHARACTERS for _, value in required)
 
 
 def escaped(value: str) -> str:
@@ -105,7 +114,10 @@ def _low_priority(alert: Alert) -> Iterator[tuple[str, str]]:
     """Fields of outside alerts that carry no weight of their own here; alerts of our own world have none."""
     if alert.raw and alert.technique:
         yield "technique", alert.technique
-    yield from alert.raw.items()
+    for name, value in alert.raw.items():
+        # A vendor's field called `reputation` must not pass for the answer of our tool.
+        ours = escaped(name[:64]).partition(":")[0].strip().casefold() in _OUR_FIELDS
+        yield (f"raw {name}" if ours else name), value
 
 
 def _lines_that_could_fit(alert: Alert, budget: int) -> list[str]:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from turncoat.scenarios.errors import InputError
 from turncoat.scenarios.records import Severity
 
-from .classifier import Case, Verdict
+from .classifier import Answer, Case, Verdict
+from .prompt import cuts_required
 
 Rule = Callable[[Case], float | None]
 """p_malicious in [0, 1] of a case; None: no verdict."""
@@ -72,12 +73,13 @@ class ScriptedClassifier:
         self.fingerprint = f"scripted:{name}"
 
     def classify(self, cases: Sequence[Case]) -> list[Verdict | None]:
-        return [self._verdict(self._rule(case)) for case in cases]
+        return [self._verdict(self._rule(case), cuts_required(case)) for case in cases]
 
-    def _verdict(self, p: float | None) -> Verdict | None:
+    def _verdict(self, p: float | None, lost: bool) -> Verdict | None:
         if p is None:
             return None
-        return Verdict("malicious" if p >= 0.5 else "benign", p, _logit(p), self.fingerprint, tokens=0)
+        answer: Answer = "malicious" if p >= 0.5 else "benign"
+        return Verdict(answer, p, _logit(p), self.fingerprint, tokens=0, lost_required=lost)
 
 
 def _logit(p: float) -> float:

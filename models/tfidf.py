@@ -6,6 +6,7 @@ It reads the same prompt text as the model does, counts words and pairs of words
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -95,8 +96,10 @@ def cross_fitted(
     words = np.asarray(texts, dtype=object)
     scores = np.zeros(len(texts))
     splits = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(words, labels, np.asarray(groups))
-    for train, test in splits:
-        scores[test] = _new_pipeline().fit(words[train], labels[train]).predict_proba(words[test])[:, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that a label is rarer than there are folds
+        for train, test in splits:
+            scores[test] = _new_pipeline().fit(words[train], labels[train]).predict_proba(words[test])[:, 1]
     return [float(score) for score in scores]
 
 

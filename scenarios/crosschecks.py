@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .families import families
-from .vocabulary import quoted, suggestion
+from .vocabulary import NAMELESS_LOGIN, quoted, suggestion
 
 NEEDS: Mapping[str, tuple[str, frozenset[str]]] = {
     "host_inventory": ("host", frozenset({"endpoint", "network"})),
@@ -81,9 +81,9 @@ def _times(campaign: Mapping[str, Any], steps: list[tuple[Path, Mapping[str, Any
 
 
 def _day(path: Path, moment: object, days: object) -> Found:
-    match = re.match(r"D(\d+) ", moment) if isinstance(moment, str) else None
+    match = re.match(r"D(\d{1,4}) ", moment) if isinstance(moment, str) else None
     if match and isinstance(days, int) and int(match[1]) > days:
-        yield path, f"{quoted(moment)} is after the last day, D{days}", "raise clock.days or choose an earlier day"
+        yield path, f"{quoted(match.string)} is after the last day, D{days}", "raise clock.days or choose an earlier day"
 
 
 def _chains(steps: list[tuple[Path, Mapping[str, Any]]]) -> Found:
@@ -117,6 +117,8 @@ def _names(campaign: Mapping[str, Any]) -> Found:
     actor = campaign.get("actor")
     seen = {actor.get("login")} if isinstance(actor, Mapping) else set()
     other = campaign.get("counterfactuals")
+    if isinstance(other, Mapping) and other.get("no_name") is True:
+        seen.add(NAMELESS_LOGIN)
     named = [(("entities", "people", i), p) for i, p in _listed(campaign.get("entities"), "people")]
     named += [(("counterfactuals", "twins", i), p) for i, p in _listed(other, "twins")]
     named += [(("counterfactuals", "aliases", i), p) for i, p in _listed(other, "aliases")]

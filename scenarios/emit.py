@@ -22,6 +22,7 @@ from .records import Alert, AlertStream, GroundTruth
 from .schema import Campaign, Character, Phase, Step
 from .situations import draw_situation
 from .staging import stage
+from .vocabulary import NAMELESS_LOGIN
 from .world import Host, Indicator, Person, World, build_world
 
 RELATED_WINDOW = timedelta(hours=24)
@@ -162,7 +163,7 @@ def _with_related(shown: Sequence[_Shown]) -> list[_Shown]:
     return counted
 
 
-NAMELESS = Identity("N.N. U4711", "u4711", "", "u4711", "U4711")
+NAMELESS = Identity("N.N. U4711", NAMELESS_LOGIN, "", NAMELESS_LOGIN, NAMELESS_LOGIN.upper())
 """Stands in where a campaign is played with no name at all."""
 
 

@@ -35,6 +35,9 @@ TOOL_NAMES = (*FACTS, "related_alerts")
 SUBJECTS = ("user", "host", "indicator", "peer", "process")
 """Fields that say whom a fact is about; left out in a file, they come from the alert."""
 
+NAMELESS_LOGIN = "u4711"
+"""The principal of a campaign that is played with no name at all."""
+
 LONGEST_QUOTE = 60
 """Characters of a wrong word that a message quotes and that near matches are sought for; the rest may be a megabyte."""
 

@@ -95,13 +95,20 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise InputError.at(name_or_path, "nested too deeply", "a recipe is flat") from None
     except ValidationError as fault:
         raise InputError(*_mistakes(name_or_path, fault)) from None
+    except (ValueError, ArithmeticError, LookupError, AttributeError):
+        # A tag that its text does not fit, such as `!!int ""`, fails in any of these ways within PyYAML.
+        raise InputError.at(name_or_path, "holds a value that cannot be read", "write plain numbers and words") from None
 
 
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_size > _LARGEST:
+        if not path.is_file():  # a pipe or a device would never end
+            raise ValueError("no regular file")
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
             raise InputError.at(path, "larger than 64 KiB", "a recipe is a short file")
-        return path.read_text(encoding="utf-8")
+        return content.decode("utf-8")
     except (OSError, ValueError):
         known = ", ".join(shipped_recipes())
         raise InputError.at(path, "no readable recipe there", f"give a YAML file or one of: {known}") from None

@@ -23,6 +23,8 @@ MAX_FIELDS = 40
 MAX_DEPTH = 24
 MAX_NODES = 5_000
 """Nodes visited in one event: aliases of a hostile YAML file can stand for billions."""
+MAX_JOINED = 1 << 16
+"""Characters after which a list of scalars is cut: each of its items may be an alias of the same long text."""
 
 DROPPED_NAMES = frozenset(
     """eventversion apiversion schemaversion version requestid eventid insertid correlationid messageid uuid etag kind
@@ -76,7 +78,7 @@ def _walk(thing: Any, path: str, depth: int, budget: list[int]) -> Iterator[tupl
     elif isinstance(thing, list):
         if all(not isinstance(item, Mapping | list) for item in thing):
             budget[0] -= len(thing)
-            yield path, ", ".join(str(item) for item in thing[:MAX_NODES])
+            yield path, _joined(thing[:MAX_NODES])
             return
         for index, item in enumerate(thing):
             if budget[0] < 0:
@@ -88,6 +90,18 @@ def _walk(thing: Any, path: str, depth: int, budget: list[int]) -> Iterator[tupl
                 yield from _walk(item, f"{path}.{index}", depth + 1, budget)
     else:
         yield path, thing
+
+
+def _joined(items: list[Any]) -> str:
+    words: list[str] = []
+    length = 0
+    for item in items:
+        words.append(str(item))
+        length += len(words[-1])
+        if length > MAX_JOINED:
+            words.append("[cut: a long list]")
+            break
+    return ", ".join(words)
 
 
 def _as_pair(item: Any) -> tuple[str, Any] | None:

@@ -32,6 +32,8 @@ def _cut(value: object) -> object:
 
 Text = Annotated[str, BeforeValidator(_cut)]
 
+EARLIEST_YEAR, LATEST_YEAR = 1970, 2100
+
 
 class _EntitiesForm(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -92,6 +94,8 @@ def _parse(thing: Any, place: str) -> LabelledAlert:
     except ValidationError as error:
         faults = (f"`{'.'.join(map(str, fault['loc']))}`: {fault['msg']}" for fault in error.errors()[:8])
         raise ValueError("; ".join(faults)) from None
+    if not EARLIEST_YEAR <= form.time.year <= LATEST_YEAR:
+        raise ValueError(f"`time`: the year {form.time.year} is not from {EARLIEST_YEAR} to {LATEST_YEAR}")
     alert = Alert(
         uid=form.uid,
         time=form.time.astimezone(UTC),

@@ -61,11 +61,6 @@ def text_of(value: Any, default: str = "") -> str:
     return default if value is None or isinstance(value, dict | list) else bounded(value)
 
 
-def optional_text(value: Any) -> str | None:
-    """A scalar as bounded text; None for what is missing or empty."""
-    return text_of(value) or None
-
-
 def _bounded_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """Line numbers from 1 with the line, or None for one that is too long (it is passed over without being held)."""
     try:

@@ -16,13 +16,15 @@ from typing import Any
 from ..errors import Mistake
 from ..records import Alert, Entities, Severity
 from .flatten import bounded, flatten
-from .lines import optional_text, read_lines, text_of
+from .lines import read_lines, text_of
 from .records import LabelledAlert
 
 OCSF_VERSION = "1.4.0"
 CLASS_UID = 2004
 _SEVERITY_IDS = {severity: number for number, severity in enumerate(Severity, start=1)}
 _SEVERITIES = {number: severity for severity, number in _SEVERITY_IDS.items()} | {6: Severity.CRITICAL}
+_UNSAID = (0, 99)
+"""`severity_id`: 0 unknown, 99 other."""
 _LABELS = {1: False, 2: True, 5: False}
 """`verdict_id` (of the incident profile): 1 false positive, 2 true positive, 5 benign; the others say neither."""
 _LATEST_MS = 4_102_444_800_000  # the year 2100
@@ -68,27 +70,27 @@ def from_ocsf(event: Mapping[str, Any]) -> Alert:
     """The alert that a Detection Finding tells of, as kind `external`.
 
     Raises:
-        ValueError: Not a Detection Finding, or a required attribute is missing or out of range; the message names it.
+        ValueError: Not a Detection Finding, a required attribute is missing or out of range, or a field that we read
+            is of another type (to pass it over would hide from the model what an alert is about); the message names it.
     """
     if event.get("class_uid") != CLASS_UID:
         raise ValueError(f"class_uid is {bounded(event.get('class_uid'), 40)}, not {CLASS_UID} (Detection Finding)")
-    finding = _mapping(event.get("finding_info"))
-    uid, title = text_of(finding.get("uid")), text_of(finding.get("title"))
+    finding = _object(event, "finding_info")
+    uid, title = _text(finding, "uid"), _text(finding, "title")
     if not uid or len(uid) > 200 or not title:
         raise ValueError("finding_info needs a uid (at most 200 characters) and a title")
-    severity = _SEVERITIES.get(event.get("severity_id") or 0, Severity.MEDIUM)  # 0 unknown, 99 other
-    product = _mapping(_mapping(event.get("metadata")).get("product"))
-    unmapped = _mapping(event.get("unmapped"))
+    product = _object(_object(event, "metadata"), "product")
+    unmapped = _object(event, "unmapped")
     flat = all(isinstance(value, str) for value in unmapped.values())
     return Alert(
         uid=uid,
         time=_time(event.get("time")),
         title=title,
-        severity=severity,
-        product=text_of(product.get("name"), "unknown"),
+        severity=_severity(event.get("severity_id")),
+        product=_text(product, "name") or "unknown",
         technique=_technique(finding, event),
         kind="external",
-        activity=text_of(finding.get("desc")) or text_of(event.get("message")),
+        activity=_text(finding, "desc") or _text(event, "message"),
         entities=_entities(event),
         raw={bounded(k, 120): bounded(v) for k, v in unmapped.items()} if flat else flatten(unmapped),
     )
@@ -104,34 +106,34 @@ def _parse(thing: Any, place: str) -> LabelledAlert:
         raise ValueError("not an object")
     alert = from_ocsf(thing)
     verdict = thing.get("verdict_id")
-    label = _LABELS.get(verdict) if isinstance(verdict, int) else None
-    analytic = _mapping(_mapping(thing.get("finding_info")).get("analytic"))
-    return LabelledAlert(alert, label, text_of(analytic.get("uid")), alert.product, place)
+    label = _LABELS.get(verdict) if isinstance(verdict, int) and not isinstance(verdict, bool) else None
+    analytic = _object(_object(thing, "finding_info"), "analytic")
+    return LabelledAlert(alert, label, _text(analytic, "uid"), alert.product, place)
 
 
 def _entities(event: Mapping[str, Any]) -> Entities:
-    evidence = _mapping(_first(event.get("evidences")))
-    actor = _mapping(evidence.get("actor")) or _mapping(event.get("actor"))
-    process = _mapping(evidence.get("process")) or _mapping(actor.get("process"))
-    source = _mapping(evidence.get("src_endpoint")) or _mapping(evidence.get("dst_endpoint"))
-    device = _mapping(evidence.get("device")) or _mapping(event.get("device"))
-    user, resource = _mapping(actor.get("user")), _mapping(_first(event.get("resources")))
+    evidence = _first(event, "evidences")
+    actor = _object(evidence, "actor") or _object(event, "actor")
+    process = _object(evidence, "process") or _object(actor, "process")
+    source = _object(evidence, "src_endpoint") or _object(evidence, "dst_endpoint")
+    device = _object(evidence, "device") or _object(event, "device")
+    user, resource = _object(actor, "user"), _first(event, "resources")
     return Entities(
-        user=optional_text(user.get("name")) or optional_text(user.get("email_addr")) or optional_text(user.get("uid")),
-        host=optional_text(device.get("hostname")) or optional_text(device.get("name")),
-        process=optional_text(process.get("name")),
-        command_line=optional_text(process.get("cmd_line")),
-        address=optional_text(source.get("ip")),
-        domain=optional_text(source.get("domain")),
-        file=optional_text(_mapping(evidence.get("file")).get("name")),
-        resource=optional_text(resource.get("name")) or optional_text(resource.get("uid")),
+        user=_text(user, "name") or _text(user, "email_addr") or _text(user, "uid") or None,
+        host=_text(device, "hostname") or _text(device, "name") or None,
+        process=_text(process, "name") or None,
+        command_line=_text(process, "cmd_line") or None,
+        address=_text(source, "ip") or None,
+        domain=_text(source, "domain") or None,
+        file=_text(_object(evidence, "file"), "name") or None,
+        resource=_text(resource, "name") or _text(resource, "uid") or None,
     )
 
 
 def _technique(finding: Mapping[str, Any], event: Mapping[str, Any]) -> str | None:
-    attack = _mapping(_first(finding.get("attacks")) or _first(event.get("attacks")))
+    attack = _first(finding, "attacks") or _first(event, "attacks")
     for part in ("sub_technique", "technique"):
-        uid = text_of(_mapping(attack.get(part)).get("uid"))
+        uid = _text(_object(attack, part), "uid")
         if re.fullmatch(r"T\d{4}(\.\d{3})?", uid):
             return uid
     return None
@@ -144,12 +146,33 @@ def _time(value: Any) -> datetime:
     return datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=milliseconds * 1000)
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _severity(value: Any) -> Severity:
+    if isinstance(value, bool) or not isinstance(value, int) or value not in (*_SEVERITIES, *_UNSAID):
+        raise ValueError("severity_id must be 0 to 6 or 99")
+    return _SEVERITIES.get(value, Severity.MEDIUM)
 
 
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and value else None
+def _object(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object of that name; an empty one where there is none."""
+    value = holder.get(name)
+    if value is not None and not isinstance(value, Mapping):
+        raise ValueError(f"{name} is not an object")
+    return value or {}
+
+
+def _first(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The first object of the list of that name; an empty one where there is none."""
+    value = holder.get(name)
+    if value is not None and not (isinstance(value, list) and all(isinstance(item, Mapping) for item in value)):
+        raise ValueError(f"{name} is not a list of objects")
+    return value[0] if value else {}
+
+
+def _text(holder: Mapping[str, Any], name: str) -> str:
+    value = holder.get(name)
+    if isinstance(value, dict | list):
+        raise ValueError(f"{name} is not text")
+    return text_of(value)
 
 
 def _present(**fields: Any) -> dict[str, Any]:

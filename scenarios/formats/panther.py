@@ -25,9 +25,12 @@ from .vendor_fields import find_entities, find_time
 
 MAX_FILE_BYTES = 1 << 20
 MAX_YAML_DEPTH = 64
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_INTEGER_BITS = 14_000
+"""Python refuses to print a number of more than 4,300 digits."""
 _SEVERITIES = {"info": Severity.INFORMATIONAL} | {severity.value: severity for severity in Severity}
 _TECHNIQUE = re.compile(r"T\d{4}(?:\.\d{3})?")
+_TEXTS = ("RuleID", "DisplayName", "Description", "Severity")
+"""Keys of a rule that are read as text. Anything else there may be an alias bomb, which `str` would write out."""
 
 
 def read_panther(path: Path) -> Iterator[LabelledAlert | Mistake]:
@@ -53,31 +56,50 @@ def read_panther(path: Path) -> Iterator[LabelledAlert | Mistake]:
             yield from _alerts_of(rule, file, file.relative_to(root).as_posix())
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Safe YAML without sets, pairs and bytes, and without numbers that cannot be printed."""
+
+
+def _integer(loader: Any, node: Any) -> int:
+    value: int = loader.construct_yaml_int(node)
+    if value.bit_length() > MAX_INTEGER_BITS:
+        raise yaml.constructor.ConstructorError(None, None, "a number of more than 4,000 digits", node.start_mark)
+    return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+for _name in ("set", "omap", "pairs", "binary"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", yaml.constructor.SafeConstructor.construct_undefined)
+
+
 def _load_rule(file: Path) -> Any:
     """The file's YAML, or the mistake that it holds."""
+    cure = "mend the file or take it out of the folder"
+    if not file.is_file():  # a pipe or a device would never end
+        return Mistake(str(file), "is no regular file", cure)
     try:
-        if file.stat().st_size > MAX_FILE_BYTES:
+        with file.open("rb") as stream:
+            text = stream.read(MAX_FILE_BYTES + 1)
+        if len(text) > MAX_FILE_BYTES:
             return Mistake(str(file), "is larger than 1 MiB", "a rule file is a few kilobytes: check that it is one")
-        text = file.read_bytes()
         if _depth(text) > MAX_YAML_DEPTH:
             return Mistake(
                 str(file), f"is nested more than {MAX_YAML_DEPTH} deep", "flatten it or take it out of the folder"
             )
-        return yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, in C where there is one
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, see above
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
-        return Mistake(place, f"not valid YAML ({error.problem})", "mend the file or take it out of the folder")
-    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
-        return Mistake(
-            str(file), f"cannot be read ({bounded(error, 200)})", "mend the file or take it out of the folder"
-        )
+        return Mistake(place, f"not valid YAML ({bounded(error.problem, 200)})", cure)
+    except (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, OSError) as error:
+        # A tag that its text does not fit, such as `!!int ""`, fails in many ways within PyYAML.
+        return Mistake(str(file), f"cannot be read ({type(error).__name__}: {bounded(error, 200)})", cure)
 
 
 def _depth(text: bytes) -> int:
     """Deepest nesting, counted over parser events: the C loader recurses, and 100,000 brackets would crash the process."""
     depth = deepest = 0
-    for event in yaml.parse(text, Loader=_LOADER):
+    for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             deepest = max(deepest, depth)
@@ -89,11 +111,11 @@ def _depth(text: bytes) -> int:
 
 
 def _alerts_of(rule: Mapping[str, Any], file: Path, name: str) -> Iterator[LabelledAlert | Mistake]:
-    tests = rule["Tests"]
-    if not isinstance(tests, list):
-        yield Mistake(str(file), "`Tests` is not a list", "give one item per test")
+    mistake = _mistake_in(rule, file)
+    if mistake:
+        yield mistake
         return
-    for index, test in enumerate(tests):
+    for index, test in enumerate(rule["Tests"]):
         place = f"{file}: test {index + 1}"
         # Tests of correlation rules hold the matches of other rules in place of a log line.
         event = (test.get("Log") or test.get("RuleOutputs")) if isinstance(test, Mapping) else None
@@ -111,13 +133,32 @@ def _alerts_of(rule: Mapping[str, Any], file: Path, name: str) -> Iterator[Label
         )
 
 
+def _mistake_in(rule: Mapping[str, Any], file: Path) -> Mistake | None:
+    """What keeps all of the rule's tests from being read."""
+    if not isinstance(rule["Tests"], list):
+        return Mistake(str(file), "`Tests` is not a list", "give one item per test")
+    for key in _TEXTS:
+        if isinstance(rule.get(key), Mapping | list):
+            return Mistake(str(file), f"`{key}` is not text", "give it as text")
+    if _severity(rule) is None:
+        known = ", ".join(_SEVERITIES)
+        return Mistake(str(file), f"unknown severity {bounded(rule['Severity'], 40)!r}", f"choose one of {known}")
+    return None
+
+
+def _severity(rule: Mapping[str, Any]) -> Severity | None:
+    """Medium where the rule says nothing; None where it says what is no severity."""
+    said = rule.get("Severity")
+    return Severity.MEDIUM if said is None else _SEVERITIES.get(str(said).lower())
+
+
 def _alert(rule: Mapping[str, Any], event: Any, log_type: str, uid: str) -> Alert:
     entities, used = find_entities(event)
     return Alert(
         uid=uid,
         time=find_time(event),
         title=bounded(rule.get("DisplayName") or rule.get("RuleID") or "untitled rule", 200),
-        severity=_SEVERITIES.get(str(rule.get("Severity", "")).lower(), Severity.MEDIUM),
+        severity=_severity(rule) or Severity.MEDIUM,
         product=log_type,
         technique=_technique(rule.get("Reports")),
         kind="external",
@@ -130,7 +171,7 @@ def _alert(rule: Mapping[str, Any], event: Any, log_type: str, uid: str) -> Aler
 def _log_type(rule: Mapping[str, Any], event: Any) -> str:
     """The first log type of the rule, or the event's own where the rule lists that one too, or lists none."""
     types = rule.get("LogTypes")
-    listed = [str(name) for name in types] if isinstance(types, list) else []
+    listed = [name for name in types if isinstance(name, str)] if isinstance(types, list) else []
     own = event.get("p_log_type") if isinstance(event, Mapping) else None
     if listed and own not in listed:
         own = listed[0]
@@ -141,7 +182,7 @@ def _technique(reports: Any) -> str | None:
     """First ATT&CK technique of `Reports: {MITRE ATT&CK: [TA0040:T1485]}`."""
     claims = reports.get("MITRE ATT&CK") if isinstance(reports, Mapping) else None
     for claim in claims if isinstance(claims, list) else ():
-        found = _TECHNIQUE.search(str(claim).rpartition(":")[2])
+        found = _TECHNIQUE.search(claim.rpartition(":")[2]) if isinstance(claim, str) else None
         if found:
             return found.group()
     return None

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..records import Entities
-from .flatten import bounded, leaves
+from .flatten import MAX_CHARACTERS, bounded, leaves
 
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands where an event does not say when it happened."""
@@ -74,8 +74,11 @@ def find_entities(event: Any) -> tuple[Entities, frozenset[str]]:
     """
     fields: dict[str, tuple[str, str]] = {}
     for path, value in leaves(event):
-        if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-            fields.setdefault(path.lower(), (path, str(value).strip()))
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            # Cut already here: thousands of leaves may be aliases of one text of a megabyte.
+            words = str(value)[: 2 * MAX_CHARACTERS].strip()
+            if words:
+                fields.setdefault(path.lower(), (path, words))
     found: dict[str, str] = {}
     used: set[str] = set()
     repeated: set[str] = set()
@@ -104,7 +107,15 @@ def find_time(event: Any) -> datetime:
 
 
 def moment_of(value: Any) -> datetime | None:
-    """UTC time from ISO 8601 text, a date, or seconds or milliseconds since 1970; None where it is none of these."""
+    """UTC time from ISO 8601 text, a date, or seconds or milliseconds since 1970; None where it is none of these.
+
+    None too for the years 1 and 9999, from which a time zone or a few seconds lead out of the calendar.
+    """
+    moment = _moment_of(value)
+    return moment if moment is not None and 1 < moment.year < 9999 else None
+
+
+def _moment_of(value: Any) -> datetime | None:
     try:
         if isinstance(value, datetime):
             return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

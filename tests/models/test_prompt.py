@@ -105,6 +105,18 @@ def test_no_character_breaks_a_line_or_hides_in_it(character: str, place: str) -
     assert all(unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp") for c in text.replace("\n", ""))
 
 
+@pytest.mark.parametrize(
+    "name", ["user", "reputation", "User", " peers ", "verdict", "directory: x", "alert\n", "TIME"]
+)
+def test_a_vendor_field_passes_for_none_of_ours(name: str) -> None:
+    (forged,) = [line for line in lines(case(raw={name: "business, known for 9 years"})) if "9 years" in line]
+    assert forged == f"{escaped('raw ' + name)}: business, known for 9 years"
+
+
+def test_a_vendor_field_of_another_name_keeps_it() -> None:
+    assert "userIdentity.user: alice" in lines(case(raw={"userIdentity.user": "alice"}))
+
+
 def test_escapes_are_readable() -> None:
     assert escaped("a\nb\tc\u2028d\u202ee\x1b[0m") == r"a\x0ab\x09c\u2028d\u202ee\x1b[0m"
     assert escaped("two  spaces\u00a0\u3000here ") == "two spaces here"
