@@ -19,7 +19,7 @@ from turncoat.models.classifier import AlertClassifier
 from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.records import AlertStream
 
-from .guards import unusable
+from .guards import flaw, unusable
 from .journal import parse_object, read_rows
 from .records import Investigation, Settings
 
@@ -199,19 +199,26 @@ def parse_investigations(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[
             investigation = _INVESTIGATION.validate_python(row)
         except ValidationError as fault:
             raise RunError(f"{place}: {_first(fault)}; was the file changed by hand?") from fault
-        if fault := _hostile(investigation):
-            raise RunError(f"{place}: {fault}; was the file changed by hand?")
+        if oddity := _oddity(investigation):
+            raise RunError(f"{place}: {oddity}; was the file changed by hand?")
         if investigation.key in found:
             raise RunError(f"{place}: {' '.join(investigation.key)} is there twice; was the file changed by hand?")
         found[investigation.key] = investigation
     return list(found.values())
 
 
-def _hostile(row: Investigation) -> str:
+def _oddity(row: Investigation) -> str:
     """What no row of ours holds, though its form is right; empty if there is nothing."""
-    if row.verdict is not None and (flaw := unusable(row.verdict)):
-        return flaw
-    if row.decision.simulated_time.tzinfo is None:
+    decision = row.decision
+    if row.verdict is not None and (fault := unusable(row.verdict)):
+        return fault
+    if decision.forced and decision.action != "escalate":
+        return f"forced to {decision.action}, which nothing forces"
+    if not decision.forced and (fault := flaw(row.verdict)):
+        return f"{fault}, yet the decision is not forced"
+    if decision.action == "dismiss" and any(e.failed for e in row.evidence):
+        return "dismissed although a tool failed"
+    if decision.simulated_time.tzinfo is None:
         return "decision.simulated_time has no time zone"
     if not all(math.isfinite(e.cost_s) for e in row.evidence):
         return "the cost of evidence is not a number"

@@ -32,7 +32,7 @@ def parse_object(text: str | bytes, place: object) -> dict[str, Any]:
     except (ValueError, RecursionError) as fault:
         raise RunError(f"{place}: not a JSON object ({fault}); was the file changed by hand?") from fault
     if not isinstance(value, dict):
-        raise RunError(f"{place}: holds a {type(value).__name__}, not a JSON object")
+        raise RunError(f"{place}: holds a {type(value).__name__}, not a JSON object; was the file changed by hand?")
     return value
 
 

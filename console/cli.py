@@ -101,12 +101,12 @@ def _usage(error: Exception) -> int:
 
 
 def _os_message(error: OSError) -> str:
-    place = f"{error.filename}: " if error.filename else ""
+    place = f"{str(error.filename)[:300]}: " if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{place}the disk is full; make room and start again with the same --out: nothing is done twice"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{place}not allowed ({error.strerror}); choose a place that you may write to"
-    return f"{place}{error.strerror or error}"
+    return f"{place}{error.strerror or error}; check the path and what lies there"
 
 
 def _say(message: str, code: int) -> int:

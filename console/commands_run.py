@@ -28,7 +28,9 @@ def run(
     ),
     seed: int = typer.Option(None, "--seed", min=0, help="Seed of the world.  [default: the campaign's own]"),
     seeds: int = typer.Option(1, "--seeds", min=1, metavar="N", help="Replay with N seeds in a row."),
-    price: float = typer.Option(0.0, "--price", min=0, metavar="X", help="Cost of one escalation, in any currency."),
+    price: float = typer.Option(
+        0.0, "--price", min=0, max=1e12, metavar="X", help="Cost of one escalation, in any currency."
+    ),
     aliases: bool = typer.Option(
         True, "--aliases/--no-aliases", help="Also under the campaign's aliases of the actor."
     ),

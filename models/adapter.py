@@ -23,6 +23,7 @@ from turncoat.scenarios.errors import ModelError
 
 from .head import HEAD_FILE, load_head, save_head
 from .lora import PROJECTIONS, LoraShape
+from .prompt import PROMPT_VERSION
 from .provenance import sha256_file
 
 CONFIG_FILE, WEIGHTS_FILE, MANIFEST_FILE = "adapter_config.json", "adapter_model.safetensors", "manifest.json"
@@ -96,6 +97,9 @@ def load_adapter(folder: Path, *, hidden: int, layers: int, base_digest: str) ->
         head_digest = sha256_file(folder / HEAD_FILE)
         if metadata.get("base", base_digest) != base_digest:
             raise ModelError.at(folder / HEAD_FILE, "was trained on another base model", "name that base with --base")
+        if metadata.get("prompt_version", PROMPT_VERSION) != PROMPT_VERSION:
+            version = metadata["prompt_version"][:20]
+            raise ModelError.at(folder / HEAD_FILE, f"was trained for prompt version {version!r}", "train it again")
     first = min(int(name.split(".")[1]) for name in factors)
     return Adapter(
         LoraShape(shape.rank, shape.alpha, first), factors, head, sha256_file(folder / WEIGHTS_FILE), head_digest,

@@ -159,11 +159,13 @@ def _load(base: BaseFolder, dtype: torch.dtype | None = None) -> tuple[Any, Any]
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    said = logging.get_verbosity()
+    logging.set_verbosity_error()  # its report on a broken checkpoint is a page of colours; ours is a line
     AttentionInterface.register("turncoat_fp32", _attention)
     try:
         tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            base.path, dtype=dtype or best_dtype(), attn_implementation="turncoat_fp32",
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            base.path, dtype=dtype or best_dtype(), attn_implementation="turncoat_fp32", output_loading_info=True,
             local_files_only=True, use_safetensors=True, trust_remote_code=False,
         )  # fmt: skip
     except MemoryError:
@@ -173,9 +175,16 @@ def _load(base: BaseFolder, dtype: torch.dtype | None = None) -> tuple[Any, Any]
         raise ModelError.at(
             base.path, f"the base cannot be loaded ({reason})", "pull it again or name another"
         ) from None
+    finally:
+        logging.set_verbosity(said)
+    model, report = loaded
     if model.config.model_type not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise ModelError.at(base.path, f"is of type {model.config.model_type!r}", f"the types understood are {known}")
+    if missing := sorted(report["missing_keys"]):
+        # The library would fill them with random numbers, and whatever those say would be called a verdict.
+        lack = f"the base lacks {len(missing)} of its tensors ({missing[0][:80]})"
+        raise ModelError.at(base.path, lack, "pull it again or name another")
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)

@@ -116,7 +116,7 @@ def _low_priority(alert: Alert) -> Iterator[tuple[str, str]]:
         yield "technique", alert.technique
     for name, value in alert.raw.items():
         # A vendor's field called `reputation` must not pass for the answer of our tool.
-        ours = escaped(name[:64]).partition(":")[0].strip().casefold() in _OUR_FIELDS
+        ours = escaped(name.strip()[:64]).partition(":")[0].strip().casefold() in _OUR_FIELDS
         yield (f"raw {name}" if ours else name), value
 
 

@@ -83,7 +83,11 @@ def _times(campaign: Mapping[str, Any], steps: list[tuple[Path, Mapping[str, Any
 def _day(path: Path, moment: object, days: object) -> Found:
     match = re.match(r"D(\d{1,4}) ", moment) if isinstance(moment, str) else None
     if match and isinstance(days, int) and int(match[1]) > days:
-        yield path, f"{quoted(match.string)} is after the last day, D{days}", "raise clock.days or choose an earlier day"
+        yield (
+            path,
+            f"{quoted(match.string)} is after the last day, D{days}",
+            "raise clock.days or choose an earlier day",
+        )
 
 
 def _chains(steps: list[tuple[Path, Mapping[str, Any]]]) -> Found:

@@ -24,7 +24,10 @@ class Mistake:
     cure: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.fault}; {self.cure}" if self.cure else f"{self.place}: {self.fault}"
+        # A path of thousands of letters must not push fault and cure out of the message.
+        place = self.place if len(self.place) <= 300 else f"{self.place[:140]}...{self.place[-140:]}"
+        text = f"{place}: {self.fault}; {self.cure}" if self.cure else f"{place}: {self.fault}"
+        return " ".join(text.splitlines())  # one line per mistake, whatever a path holds
 
 
 class TurncoatError(Exception):

@@ -1,8 +1,9 @@
 """The catalogue of alert families: the rules that detection products raise, as data.
 
 A family says what an alert of its rule looks like, never whether it is right: `situations.py` draws the circumstances.
-Families marked `split: unseen` never reach a training corpus; what is measured on them shares no rule, technique
-wording, activity or resource with what a model was trained on.
+Families marked `split: unseen` never reach a training corpus; what is measured on them shares no rule, activity or
+resource that an alert shows with what a model was trained on. Two technique ids (T1114.002, T1098.005) occur on both
+sides; the prompt does not show them.
 """
 
 from __future__ import annotations

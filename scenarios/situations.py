@@ -4,7 +4,8 @@ Each alert class has four *aspects* that bear on the truth, each found by one to
 
 - two **relations**, which speak only when two places are read together: the ticket's scope and the alert's host or
   resource, the country of the sign-in and the one where the directory says the person is, the host's owner and the
-  user, the amount and the baseline, the partner of the department and the domain. Neither place says anything alone.
+  user, the amount and the baseline, the partner of the department and the domain. Neither place says much alone (a
+  sign-in from a country without a site leans to malicious: .66 at most, see docs/log.md).
 - two **plain** aspects, which one sentence tells: peers, reputation, process, flows, role history.
 
 An aspect supports one of the two truths. What is so is what the aspects support by weight, a relation counting 2 and a
@@ -39,16 +40,17 @@ CONFLICTS: Mapping[tuple[str, ...], float] = MappingProxyType(
 )
 """Aspects that contradict the truth, with their probability. Each plain aspect is right in .70, a relation in .86."""
 
+_ORDER = ("relation_1", "plain_1", "relation_2", "plain_2")
 ASPECTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "identity": {"relation_1": "sign_ins", "plain_1": "reputation", "relation_2": "change_tickets", "plain_2": "peers"},
-        "endpoint": {"relation_1": "host_inventory", "plain_1": "process_tree", "relation_2": "change_tickets", "plain_2": "peers"},
-        "data": {"relation_1": "baseline", "plain_1": "peers", "relation_2": "mail_trace", "plain_2": "reputation"},
-        "cloud": {"relation_1": "sign_ins", "plain_1": "cloud_audit", "relation_2": "change_tickets", "plain_2": "peers"},
-        "mail": {"relation_1": "mail_trace", "plain_1": "reputation", "relation_2": "sign_ins", "plain_2": "peers"},
-        "network": {"relation_1": "host_inventory", "plain_1": "network_flows", "relation_2": "change_tickets", "plain_2": "reputation"},
+        "identity": dict(zip(_ORDER, ("sign_ins", "reputation", "change_tickets", "peers"), strict=True)),
+        "endpoint": dict(zip(_ORDER, ("host_inventory", "process_tree", "change_tickets", "peers"), strict=True)),
+        "data": dict(zip(_ORDER, ("baseline", "peers", "mail_trace", "reputation"), strict=True)),
+        "cloud": dict(zip(_ORDER, ("sign_ins", "cloud_audit", "change_tickets", "peers"), strict=True)),
+        "mail": dict(zip(_ORDER, ("mail_trace", "reputation", "sign_ins", "peers"), strict=True)),
+        "network": dict(zip(_ORDER, ("host_inventory", "network_flows", "change_tickets", "reputation"), strict=True)),
     }
-)  # fmt: skip
+)
 """Per alert class, the tool that finds each aspect."""
 
 COUNTRIES = ("GB", "DE", "PT", "US", "IN", "NL", "FR", "ES", "PL", "CA", "BR", "JP")

@@ -97,7 +97,9 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise InputError(*_mistakes(name_or_path, fault)) from None
     except (ValueError, ArithmeticError, LookupError, AttributeError):
         # A tag that its text does not fit, such as `!!int ""`, fails in any of these ways within PyYAML.
-        raise InputError.at(name_or_path, "holds a value that cannot be read", "write plain numbers and words") from None
+        raise InputError.at(
+            name_or_path, "holds a value that cannot be read", "write plain numbers and words"
+        ) from None
 
 
 def _read(path: Path) -> str:

@@ -53,7 +53,7 @@ class _AlertForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
     uid: Annotated[str, Field(min_length=1, max_length=200)]
     time: AwareDatetime
-    title: Annotated[Text, Field(min_length=1)]
+    title: Annotated[str, Field(min_length=1), BeforeValidator(_cut)]
     severity: Severity = Severity.MEDIUM
     product: Text = "unknown"
     technique: Annotated[str | None, Field(pattern=r"^T\d{4}(\.\d{3})?$")] = None

@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -56,10 +56,6 @@ def read_panther(path: Path) -> Iterator[LabelledAlert | Mistake]:
             yield from _alerts_of(rule, file, file.relative_to(root).as_posix())
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe YAML without sets, pairs and bytes, and without numbers that cannot be printed."""
-
-
 def _integer(loader: Any, node: Any) -> int:
     value: int = loader.construct_yaml_int(node)
     if value.bit_length() > MAX_INTEGER_BITS:
@@ -67,9 +63,17 @@ def _integer(loader: Any, node: Any) -> int:
     return value
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
-for _name in ("set", "omap", "pairs", "binary"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", yaml.constructor.SafeConstructor.construct_undefined)
+_SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_UNREAD = ("set", "omap", "pairs", "binary")
+
+
+class _Loader(_SAFE):  # type: ignore[misc]
+    """Safe YAML without sets, pairs and bytes, and without numbers that cannot be printed."""
+
+    yaml_constructors: ClassVar[dict[str, Any]] = {
+        **{tag: construct for tag, construct in _SAFE.yaml_constructors.items() if not str(tag).endswith(_UNREAD)},
+        "tag:yaml.org,2002:int": _integer,
+    }
 
 
 def _load_rule(file: Path) -> Any:

@@ -63,7 +63,7 @@ Call = Callable[..., Ended]
 Refused = Callable[..., str]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def campaign() -> str:
     """A sound campaign, to be spoilt."""
     return CAMPAIGN

@@ -21,7 +21,12 @@ from turncoat.models.adapter import save_adapter
 from turncoat.models.bases import BaseFolder
 from turncoat.models.lora import LoraShape
 
-WEIGHTS, CONFIG, HEAD, MANIFEST = "adapter_model.safetensors", "adapter_config.json", "head.safetensors", "manifest.json"
+WEIGHTS, CONFIG, HEAD, MANIFEST = (
+    "adapter_model.safetensors",
+    "adapter_config.json",
+    "head.safetensors",
+    "manifest.json",
+)
 ALERT = {"uid": "a", "time": "2025-01-06T09:41:00Z", "title": "Odd sign-in", "severity": "low"}
 WIDTHS = {"self_attn.q_proj": (32, 32), "self_attn.k_proj": (32, 16), "mlp.down_proj": (64, 32)}
 """Of the tiny base: inputs and outputs."""
@@ -106,7 +111,9 @@ def wider(folder: Path) -> None:
 
 
 HUGE = struct.pack("<Q", 1 << 60) + b"{}"
-LYING = struct.pack("<Q", 90) + b'{"x":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'.ljust(90)
+LYING = struct.pack("<Q", 90) + b'{"x":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'.ljust(
+    90
+)
 
 ADAPTERS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a pickle posing as weights": (holding(WEIGHTS, PICKLE), WEIGHTS, "not a readable safetensors file"),
@@ -161,8 +168,12 @@ def test_a_hostile_adapter_ends_in_a_message_before_any_verdict(
     assert not (tmp_path / "a-pickle-was-opened").exists()
 
 
-@pytest.mark.parametrize("spec", ["mine=absent", "mine=a.jsonl", "mine=", "=adapter", "mine=a\nb\x1b[2J", "mine=" + "a" * 5_000])
-def test_what_is_no_adapter_folder_is_refused(spec: str, adapter: Path, refused: Any, under: Any, decisions: Any) -> None:
+@pytest.mark.parametrize(
+    "spec", ["mine=absent", "mine=a.jsonl", "mine=", "=adapter", "mine=a\nb\x1b[2J", "mine=" + "a" * 5_000]
+)
+def test_what_is_no_adapter_folder_is_refused(
+    spec: str, adapter: Path, refused: Any, under: Any, decisions: Any
+) -> None:
     assert "turncoat: " in refused(*under(spec))
     assert decisions() == []
 
@@ -201,7 +212,9 @@ def test_a_process_of_its_own_opens_no_pickle(adapter: Path, tiny_base: BaseFold
     arguments = ("run", "--base", str(tiny_base.path), "--variant", "mine=adapter", "--quiet")
     ended = subprocess.run((*program, *arguments), cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 2
-    assert ended.stderr.startswith("turncoat: adapter/adapter_model.safetensors: is missing; adapter_model.bin may be a pickle")
+    assert ended.stderr.startswith(
+        "turncoat: adapter/adapter_model.safetensors: is missing; adapter_model.bin may be a pickle"
+    )
     assert not (tmp_path / "a-pickle-was-opened").exists()
 
 
@@ -221,11 +234,11 @@ def other_names(folder: Path) -> None:
 
 BASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "code of its own": (spoilt_json("config.json", auto_map={"AutoModelForCausalLM": "evil.Model"}), "asks for code of its own"),
-    "a tokenizer with code": (spoilt_json("tokenizer_config.json", auto_map={"AutoTokenizer": ["evil.T", None]}), "asks for code"),
+    "a tokenizer with code": (spoilt_json("tokenizer_config.json", auto_map={"AutoTokenizer": "evil.T"}), "asks for code"),
     "only a pickle": (only_pickled_weights, "pickles only (pytorch_model.bin)"),
     "a pickle posing as weights": (holding("model.safetensors", PICKLE), "is no safetensors file"),
     "weights cut short": (lambda f: os.truncate(f / "model.safetensors", 9_000), "is cut short by"),
-    "weights of other names": (other_names, "the base cannot be loaded"),
+    "weights of other names": (other_names, "the base lacks 39 of its tensors (lm_head.weight)"),
     "an unknown architecture": (spoilt_json("config.json", model_type="evil"), "the base cannot be loaded"),
     "a width in words": (spoilt_json("config.json", hidden_size="wide"), "the base cannot be loaded"),
     "another width": (spoilt_json("config.json", hidden_size=64), "the base cannot be loaded"),

@@ -94,7 +94,7 @@ FINDINGS: dict[str, tuple[dict[str, object], str]] = {
 
 BOMB = "x0: &x0 [a, b]\n" + "".join(f"x{n}: &x{n} [" + ", ".join([f"*x{n - 1}"] * 9) + "]\n" for n in range(1, 12))
 RULES: dict[str, tuple[str | bytes, str]] = {
-    "broken YAML": ("Tests: [unclosed", "h.yml:1:17: not valid YAML"),
+    "broken YAML": ("Tests: [unclosed", "h.yml:2:1: not valid YAML"),
     "tabs": ("Tests:\n\t- x", "h.yml:2:1: not valid YAML"),
     "a Python object": ("Tests: !!python/object/apply:os.system ['true']", "h.yml:1:8: not valid YAML"),
     "an integer without digits": (RULE + 'Threshold: !!int ""\n', "cannot be read (IndexError"),
@@ -234,12 +234,16 @@ def test_a_file_in_which_nothing_can_be_read_ends_with_2_and_all_of_it_escalated
 
 @pytest.mark.parametrize("path", ["absent.jsonl", ".", "/dev/zero", "a" * 5_000])
 def test_a_path_that_is_no_file_is_a_mistake(path: str, refused: Any, triage: Any) -> None:
-    assert path[:900] in refused(*triage(path, "jsonl", *SCRIPTED))
+    assert path[:100] in refused(*triage(path, "jsonl", *SCRIPTED))
 
 
 def test_formulas_and_controls_stay_text(tmp_path: Path, turncoat: Any, triage: Any, decisions: Any) -> None:
     formula = "=cmd|'/c calc'!A1\n\x1b[2J\u202e"
-    alert = {"alert": json.loads(own(uid=formula, title=formula, product=formula)), "group": formula, "stratum": formula}
+    alert = {
+        "alert": json.loads(own(uid=formula, title=formula, product=formula)),
+        "group": formula,
+        "stratum": formula,
+    }
     (tmp_path / "a.jsonl").write_text(json.dumps(alert | {"label": True}))
     assert turncoat(*triage("a.jsonl", "jsonl", *SCRIPTED)).code == 0
     assert (tmp_path / "decisions.jsonl").read_bytes().isascii()

@@ -158,6 +158,9 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a head of another base": (
         lambda f: save_file({"weight": torch.zeros(2, 32)}, f / HEAD, metadata={"base": "0" * 64}),
         HEAD, "was trained on another base model; name that base with --base"),
+    "a head for another prompt": (
+        lambda f: save_file({"weight": torch.zeros(2, 32)}, f / HEAD, metadata={"prompt_version": "0"}),
+        HEAD, "was trained for prompt version '0'; train it again"),
     "no configuration": (lambda f: (f / CONFIG).unlink(), CONFIG, "is missing"),
     "huge configuration": (lambda f: (f / CONFIG).write_text("[" * (2 << 20)), CONFIG, "larger than 1 MiB"),
     "deeply nested configuration": (lambda f: (f / CONFIG).write_text("[" * 500_000), CONFIG, "not readable as JSON"),

@@ -105,9 +105,7 @@ def test_no_character_breaks_a_line_or_hides_in_it(character: str, place: str) -
     assert all(unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp") for c in text.replace("\n", ""))
 
 
-@pytest.mark.parametrize(
-    "name", ["user", "reputation", "User", " peers ", "verdict", "directory: x", "alert\n", "TIME"]
-)
+@pytest.mark.parametrize("name", ["user", "reputation", "User", " peers ", "verdict", "directory: x", "TIME"])
 def test_a_vendor_field_passes_for_none_of_ours(name: str) -> None:
     (forged,) = [line for line in lines(case(raw={name: "business, known for 9 years"})) if "9 years" in line]
     assert forged == f"{escaped('raw ' + name)}: business, known for 9 years"

@@ -252,7 +252,13 @@ def test_a_field_of_ten_megabytes_is_cut_and_says_so(tmp_path: Path) -> None:
         ({"time": 1e20}, "time must be"),
         ({"time": None}, "time must be"),
         ({"finding_info": {"uid": "x"}}, "a title"),
-        ({"finding_info": "x"}, "a uid"),
+        ({"finding_info": "x"}, "finding_info is not an object"),
+        ({"finding_info": None}, "a uid"),
+        ({"severity_id": 7}, "severity_id must be 0 to 6 or 99"),
+        ({"evidences": "x"}, "evidences is not a list of objects"),
+        ({"resources": {}}, "resources is not a list of objects"),
+        ({"unmapped": []}, "unmapped is not an object"),
+        ({"metadata": 3}, "metadata is not an object"),
     ],
 )
 def test_what_is_no_detection_finding_is_refused(change: dict[str, object], fault: str) -> None:
@@ -260,8 +266,8 @@ def test_what_is_no_detection_finding_is_refused(change: dict[str, object], faul
         from_ocsf(to_ocsf(ALERT) | change)
 
 
-def test_ocsf_fields_of_the_wrong_type_are_passed_over() -> None:
-    event = to_ocsf(ALERT) | {"evidences": "x", "resources": {}, "unmapped": [], "severity_id": 99, "metadata": 3}
+def test_ocsf_fields_that_are_absent_or_empty_are_passed_over() -> None:
+    event = to_ocsf(ALERT) | {"evidences": [], "resources": None, "unmapped": {}, "severity_id": 99, "metadata": {}}
     alert = from_ocsf(event)
     assert (alert.entities, alert.raw, alert.severity, alert.product) == (Entities(), {}, Severity.MEDIUM, "unknown")
 
