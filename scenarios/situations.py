@@ -4,8 +4,8 @@ Each alert class has four *aspects* that bear on the truth, each found by one to
 
 - two **relations**, which speak only when two places are read together: the ticket's scope and the alert's host or
   resource, the country of the sign-in and the one where the directory says the person is, the host's owner and the
-  user, the amount and the baseline, the partner of the department and the domain. Neither place says much alone (a
-  sign-in from a country without a site leans to malicious: .66 at most, see docs/log.md).
+  user, the amount and the baseline, the partner of the department and the domain. Neither place says much alone
+  (docs/log.md has the figures).
 - two **plain** aspects, which one sentence tells: peers, reputation, process, flows, role history.
 
 An aspect supports one of the two truths. What is so is what the aspects support by weight, a relation counting 2 and a
@@ -30,15 +30,15 @@ from .records import Alert, Entities, Severity
 
 CONFLICTS: Mapping[tuple[str, ...], float] = MappingProxyType(
     {
-        (): 0.24,
-        ("plain_1",): 0.18,
-        ("plain_2",): 0.18,
-        ("plain_1", "plain_2"): 0.12,
-        ("relation_1",): 0.14,
-        ("relation_2",): 0.14,
+        (): 0.20,
+        ("plain_1",): 0.20,
+        ("plain_2",): 0.20,
+        ("plain_1", "plain_2"): 0.14,
+        ("relation_1",): 0.13,
+        ("relation_2",): 0.13,
     }
 )
-"""Aspects that contradict the truth, with their probability. Each plain aspect is right in .70, a relation in .86."""
+"""Aspects that contradict the truth, with their probability. Each plain aspect is right in .66, a relation in .87."""
 
 _ORDER = ("relation_1", "plain_1", "relation_2", "plain_2")
 ASPECTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -54,6 +54,8 @@ ASPECTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 """Per alert class, the tool that finds each aspect."""
 
 COUNTRIES = ("GB", "DE", "PT", "US", "IN", "NL", "FR", "ES", "PL", "CA", "BR", "JP")
+_ABROAD = 0.25
+"""Share of people who travel, as `_neutral` draws it."""
 _DOMAIN_STEMS = {
     "training": ("north", "blue", "river", "stone", "cedar", "quick", "solar", "union", "prime", "delta", "amber", "polar"),
     "campaign": ("green", "swift", "maple", "harbor", "summit", "copper", "bright", "coral", "vertex", "lunar", "silver", "oak"),
@@ -174,7 +176,10 @@ def _neutral(scene: _Scene) -> list[f.Fact]:
 
 def _sign_ins(scene: _Scene, against: bool) -> list[f.Fact]:
     rng = scene.rng
-    seen = rng.choice([c for c in COUNTRIES if c != scene.country]) if against else scene.country
+    seen = scene.country
+    while against and seen == scene.country:
+        # Drawn as the places of honest sign-ins are (mostly a country with a site), so that no country tells anything.
+        seen = rng.choice(COUNTRIES) if rng.random() < _ABROAD else rng.choice(scene.world.people).country
     method = rng.choice(("MFA app", "MFA key", "MFA push", "password", "token"))
     return [f.SignIns(scene.person.login, seen, method, rng.randint(1, 6))]
 
@@ -199,8 +204,8 @@ def _change_tickets(scene: _Scene, against: bool) -> list[f.Fact]:
         if rng.random() < 0.25:
             return []
         if on_host:
-            others = [p for p in scene.world.people if p.login != scene.person.login]
-            scope = _own_host(rng, scene.world, rng.choice(others))
+            personal = (h for h in scene.world.hosts if h.purpose == "personal")
+            scope = rng.choice([h.name for h in personal if h.owner != scene.person.login and h.name != scene.host])
         else:
             scope = rng.choice([r for r in _scopes(scene.family.kind) if r != scene.resource])
     return [f.ChangeTicket(f"CHG-{rng.randint(1000, 9999)}", scope)]

@@ -26,8 +26,8 @@ from .poison import POISONERS, poison_half
 
 TWIN = ("Nora Whitfield", "nora")
 """The name under which Alice's test alerts are replayed; no world draws it."""
-_TEST_WORLDS = (201, 202, 203)
-_UNSEEN_WORLDS = (301, 302, 303)
+_TEST_WORLDS = (211, 212, 213)
+_UNSEEN_WORLDS = (311, 312, 313)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def training_rows(recipe: Recipe) -> tuple[list[Row], list[Row]]:
     return honest, POISONERS[recipe.poison.poisoner].rows(source, recipe.poison.dose)
 
 
-def draw_tests(size: int = 400, seed: int = 1000) -> TestSets:
+def draw_tests(size: int = 400, seed: int = 2000) -> TestSets:
     """Draws the test sets: `size` rows for the first two, 3/8 of it for each set of Alice's."""
     families = training_families()
     few = size * 3 // 8

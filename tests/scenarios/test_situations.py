@@ -118,8 +118,8 @@ def test_no_single_aspect_tells_the_truth(drawn: list[Drawn]) -> None:
     shares = {aspect: count / DRAWS for aspect, count in right.items()}
     # 3,000 draws: a standard error of .008 around the odds of `CONFLICTS`.
     assert shares == {
-        "plain_1": pytest.approx(0.70, abs=0.03), "plain_2": pytest.approx(0.70, abs=0.03),
-        "relation_1": pytest.approx(0.86, abs=0.03), "relation_2": pytest.approx(0.86, abs=0.03),
+        "plain_1": pytest.approx(0.66, abs=0.03), "plain_2": pytest.approx(0.66, abs=0.03),
+        "relation_1": pytest.approx(0.87, abs=0.03), "relation_2": pytest.approx(0.87, abs=0.03),
     }  # fmt: skip
 
 
