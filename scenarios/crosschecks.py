@@ -38,7 +38,7 @@ def cross_check(campaign: Mapping[str, Any]) -> Found:
     yield from _times(campaign, steps)
     yield from _chains(steps)
     yield from _names(campaign)
-    yield from _owners(campaign)
+    yield from _owners(campaign, steps)
     yield from _subjects(steps)
 
 
@@ -134,8 +134,8 @@ def _names(campaign: Mapping[str, Any]) -> Found:
             seen.add(login)
 
 
-def _owners(campaign: Mapping[str, Any]) -> Found:
-    """A further host belongs to somebody whom the file knows."""
+def _owners(campaign: Mapping[str, Any], steps: list[tuple[Path, Mapping[str, Any]]]) -> Found:
+    """A further host, and an alert in another name, belong to somebody whom the file knows."""
     entities, actor = campaign.get("entities"), campaign.get("actor")
     people = [person.get("login") for _, person in _listed(entities, "people")]
     people += [actor.get("login")] if isinstance(actor, Mapping) else []
@@ -144,6 +144,11 @@ def _owners(campaign: Mapping[str, Any]) -> Found:
         owner = host.get("owner")
         if isinstance(owner, str) and owner not in known:
             yield ("entities", "hosts", i, "owner"), f"unknown person {quoted(owner)}", suggestion(owner, known)
+    for path, step in steps:
+        alert = step.get("alert")
+        user = alert.get("user") if isinstance(alert, Mapping) else None
+        if isinstance(user, str) and user not in known:
+            yield (*path, "alert", "user"), f"unknown person {quoted(user)}", suggestion(user, known)
 
 
 def _subjects(steps: list[tuple[Path, Mapping[str, Any]]]) -> Found:

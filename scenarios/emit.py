@@ -146,7 +146,10 @@ def _step_alerts(campaign: Campaign, seed: int, world: World, calendar: Calendar
             continue
         key = f"step/{step.id}"
         rng = random.Random(f"{campaign.id}/{seed}/{key}/alert")
-        alert, facts = stage(rng, step, step.alert, world, actor, times[step.id], uid_of(campaign, seed, key))
+        person = world.person(step.alert.user) if step.alert.user else actor
+        if person is None:
+            raise ScenarioError.at(step.id, f"no {step.alert.user!r} in the world", "name somebody of entities.people")
+        alert, facts = stage(rng, step, step.alert, world, person, times[step.id], uid_of(campaign, seed, key))
         shown.append(_Shown(key, alert, facts, {**calendar.outages(alert.time), **step.outages}))
     return shown
 
@@ -208,4 +211,5 @@ def _truth_of_step(campaign: Campaign, uid: str, phase: Phase, step: Step) -> Gr
         expect_escalation=step.expect.escalate,
         must_cite=step.expect.must_cite,
         family=step.alert.family if step.alert else "",
+        injected=step.expect.injected,
     )

@@ -10,13 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from .crosschecks import cross_check
 from .errors import Mistake, ScenarioError
 from .positions import Document, read_document
-from .schema import Campaign
+from .schema import Campaign, Part
 from .vocabulary import quoted, suggestion
 
 MAX_BYTES = 1024 * 1024
@@ -66,6 +67,21 @@ def parse_campaign(text: str, source: str = "campaign.yaml") -> Campaign:
         more = [Mistake(source, "and there are more mistakes", "mend these first")] if len(told) > MAX_MISTAKES else []
         raise ScenarioError(*told[:MAX_MISTAKES], *more)
     return campaign
+
+
+def campaign_text(campaign: Campaign) -> str:
+    """YAML that `parse_campaign` reads back to an equal campaign; comments and layout of its file are lost."""
+    return yaml.safe_dump(_plain(campaign), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _plain(value: Any) -> Any:
+    """Mappings and lists of what was stated. A stated null stays, for it says that there is nothing to find."""
+    if isinstance(value, Part):
+        names = {field: info.alias or field for field, info in type(value).model_fields.items()}
+        return {names[field]: _plain(getattr(value, field)) for field in names if field in value.model_fields_set}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def campaign_json_schema() -> dict[str, Any]:

@@ -85,6 +85,8 @@ class GroundTruth:
     must_cite: tuple[str, ...] = ()
     """Names of the tools whose evidence a sound decision rests on."""
     family: str = ""
+    injected: bool = False
+    """Malicious, and its text talks to the model; reported apart, to tell injection from poisoning."""
 
 
 @dataclass(frozen=True, slots=True)

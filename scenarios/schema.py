@@ -110,6 +110,9 @@ class AlertSpec(Part):
     """What the alert shows, where it differs from what its family would draw."""
 
     family: FamilyId
+    user: Login | None = None
+    """Another account of the file in whose name the alert is raised; the actor's if None. Such alerts count as those of
+    a bystander, not as the actor's."""
     activity: Line | None = None
     severity: SeverityWord | None = None
     host: Line | None = None
@@ -145,6 +148,8 @@ class Expect(Part):
     escalate: bool
     must_cite: tuple[ToolName, ...] = ()
     lookalike: bool = False
+    injected: bool = False
+    """The alert carries text that talks to the model; it is reported apart from the rest of the attack."""
 
 
 class Step(Part):

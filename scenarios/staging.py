@@ -23,7 +23,7 @@ from .world import Person, World
 
 
 def stage(
-    rng: random.Random, step: Step, spec: AlertSpec, world: World, actor: Person, moment: datetime, uid: str
+    rng: random.Random, step: Step, spec: AlertSpec, world: World, person: Person, moment: datetime, uid: str
 ) -> tuple[Alert, tuple[Fact, ...]]:
     """The alert that a step raises and the facts that tools find about it.
 
@@ -32,7 +32,7 @@ def stage(
     """
     family = families()[spec.family]
     ordinary, drawn = draw_situation(
-        rng, family, world, actor, malicious=False, moment=moment, uid=uid, conflicts={(): 1.0}
+        rng, family, world, person, malicious=False, moment=moment, uid=uid, conflicts={(): 1.0}
     )
     entities = _entities(ordinary.entities, spec, family)
     alert = replace(
@@ -42,7 +42,7 @@ def stage(
         entities=entities,
         raw=dict(spec.raw),
     )
-    return alert, _facts(step, alert, _about(drawn, ordinary.entities, entities), world, actor)
+    return alert, _facts(step, alert, _about(drawn, ordinary.entities, entities), world, person)
 
 
 def _entities(ordinary: Entities, spec: AlertSpec, family: Family) -> Entities:
@@ -83,28 +83,28 @@ def _about(facts: tuple[Fact, ...], old: Entities, new: Entities) -> tuple[Fact,
     )
 
 
-def _facts(step: Step, alert: Alert, drawn: tuple[Fact, ...], world: World, actor: Person) -> tuple[Fact, ...]:
+def _facts(step: Step, alert: Alert, drawn: tuple[Fact, ...], world: World, person: Person) -> tuple[Fact, ...]:
     """The drawn facts with those of the step in place of their own kind; what the step says is not there, goes."""
     stated: dict[type, Fact | None] = {}
     for tool in sorted(step.facts.model_fields_set):
         said = getattr(step.facts, tool)
         stated[FACTS[tool]] = None if said is None else _fact(step, alert, tool, said.model_dump())
     note = stated.get(PersonNote)
-    country = note.country if isinstance(note, PersonNote) else actor.country
+    country = note.country if isinstance(note, PersonNote) else person.country
     found: list[Fact | None] = [
-        stated.pop(type(fact)) if type(fact) in stated else _ordinary(fact, world, actor, country) for fact in drawn
+        stated.pop(type(fact)) if type(fact) in stated else _ordinary(fact, world, person, country) for fact in drawn
     ]
     found += [stated[FACTS[tool]] for tool in FACTS if FACTS[tool] in stated]
     return tuple(fact for fact in found if fact is not None)
 
 
-def _ordinary(fact: Fact, world: World, actor: Person, country: str) -> Fact:
+def _ordinary(fact: Fact, world: World, person: Person, country: str) -> Fact:
     """What the world says, where the drawn fact would contradict it."""
     if isinstance(fact, PersonNote):
-        return replace(fact, status=actor.status, country=country)
+        return replace(fact, status=person.status, country=country)
     if isinstance(fact, SignIns):
         return replace(fact, country=country)
-    if isinstance(fact, HostRecord) and (host := world.host(fact.host)) and host.owner != actor.login:
+    if isinstance(fact, HostRecord) and (host := world.host(fact.host)) and host.owner != person.login:
         return HostRecord(host.name, host.kind, host.owner, host.criticality)
     return fact
 
