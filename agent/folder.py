@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -96,14 +97,19 @@ class RunFolder:
     manifest: Manifest
 
     @classmethod
-    def start(cls, path: Path, manifest: Manifest) -> RunFolder:
+    def start(cls, path: Path, manifest: Manifest, beside: Mapping[str, str] = MappingProxyType({})) -> RunFolder:
         """Creates the folder, or goes on with the same run in it.
+
+        Args:
+            path: The folder.
+            manifest: Of the run.
+            beside: Name -> text of files that a run begins with; they are there before the manifest is.
 
         Raises:
             RunError: The folder holds something else, or a run with another manifest.
         """
         if not (path / "manifest.json").exists():
-            return cls.create(path, manifest)
+            return cls.create(path, manifest, beside)
         there = cls.open(path)
         differs = [name for name in asdict(manifest) if _plain(there.manifest)[name] != _plain(manifest)[name]]
         if differs:
@@ -111,16 +117,18 @@ class RunFolder:
         return there
 
     @classmethod
-    def create(cls, path: Path, manifest: Manifest) -> RunFolder:
+    def create(cls, path: Path, manifest: Manifest, beside: Mapping[str, str] = MappingProxyType({})) -> RunFolder:
         """Raises RunError if the folder exists and is not empty."""
         try:
             path.mkdir(parents=True, exist_ok=True)
-            strange = sorted(p.name for p in path.iterdir() if not p.name.endswith(".part"))
+            strange = sorted(p.name for p in path.iterdir() if not p.name.endswith(".part") and p.name not in beside)
         except (FileExistsError, NotADirectoryError) as fault:
             raise RunError(f"{path}: not a folder; choose another place") from fault
         if strange:
             raise RunError(f"{path}: not empty and not a run (holds {strange[0]!r}); choose an empty folder")
         folder = cls(path, manifest)
+        for name, text in beside.items():
+            folder.write_text(name, text)
         folder.write_json("manifest.json", _plain(manifest))
         return folder
 

@@ -66,6 +66,8 @@ def rounds_for(alert: Alert, playbooks: Mapping[str, Playbook]) -> tuple[tuple[s
 
 def evidence_left(desk: Desk, alert: Alert, context: Context) -> bool:
     """Whether there is another round to ask, and simulated time to ask it in."""
+    if desk.settings.withhold_evidence:
+        return False
     rounds = rounds_for(alert, desk.playbooks) or ()
     return context.round < len(rounds) and context.cost_s < desk.settings.evidence_budget_s
 

@@ -40,6 +40,8 @@ class Settings:
     """Simulated seconds; no further tool is asked once this much is spent."""
     verdict_cost_s: float = 2.0
     """Simulated seconds that one verdict takes, whichever model gives it."""
+    withhold_evidence: bool = False
+    """Context ablation: no tool is asked, so that only the alert itself, its names among it, moves the verdict."""
     chunk: int = 32
     """Alerts whose prompts are computed together; shapes the batches, so it belongs to a run's identity."""
 
@@ -103,10 +105,23 @@ class Outcome:
     expect_escalation: bool
     uncited: tuple[str, ...]
     """Tools whose evidence a sound decision rests on and that were not asked."""
+    injected: bool = False
+    """Malicious, with text that talks to the model."""
+    family: str = ""
 
     @property
     def action(self) -> Action:
         return self.investigation.decision.action
+
+    @property
+    def own(self) -> bool:
+        """Whether the alert is the principal's own, not that of somebody whose evidence may mention the principal."""
+        return self.alert.entities.user == self.investigation.principal
+
+    @property
+    def attack(self) -> bool:
+        """Whether it counts as the principal's attack: own, malicious, and not an attempt to talk to the model."""
+        return self.malicious and self.own and not self.injected
 
     @property
     def forced(self) -> bool:

@@ -47,6 +47,8 @@ def score(
                 step=truth.step,
                 lookalike=truth.lookalike,
                 expect_escalation=truth.expect_escalation,
+                injected=truth.injected,
+                family=truth.family,
                 uncited=tuple(tool for tool in truth.must_cite if tool not in asked),
             )
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,15 @@ from turncoat.agent.replay import OnEvent, replay
 from turncoat.agent.scoring import score
 from turncoat.models.classifier import AlertClassifier
 from turncoat.scenarios.emit import emit, principals
+from turncoat.scenarios.loader import campaign_text
+from turncoat.scenarios.records import AlertStream, GroundTruth
 from turncoat.scenarios.schema import Campaign
+
+from .run_order import ORDER_FILE, RunOrder, order_text
+
+CAMPAIGN_FILE = "campaign.yaml"
+ABLATION_FOLDER = "no-evidence"
+"""A run folder within the run folder: the same alerts, no tool asked."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Plan:
     campaign: Campaign
     seed: int
     folder: Path
-    with_aliases: bool = True
+    order: RunOrder = field(default_factory=RunOrder)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -36,7 +44,12 @@ class Plan:
     @property
     def aliases(self) -> tuple[str, ...]:
         """Further names the actor is replayed under: aliases and, where the file asks for it, none."""
-        return tuple(name for name in principals(self.campaign) if self.with_aliases and name not in self.names)
+        return tuple(name for name in principals(self.campaign) if self.order.aliases and name not in self.names)
+
+    def streams(self) -> tuple[dict[str, AlertStream], tuple[GroundTruth, ...]]:
+        """What the world looks like under each name, and what is so under all of them."""
+        played = {name: emit(self.campaign, self.seed, name) for name in (*self.names, *self.aliases)}
+        return {name: stream for name, (stream, _) in played.items()}, played[self.names[0]][1]
 
 
 @dataclass(frozen=True)
@@ -44,10 +57,16 @@ class Replayed:
     """What a replay leaves behind."""
 
     plan: Plan
+    outcomes: list[Outcome]
     comparison: Comparison
     sentence: str
-    failed: tuple[Outcome, ...]
-    """Alerts that the campaign expects to be escalated and that were not."""
+    without_evidence: list[Outcome]
+    """Rows of the context ablation; empty where none was asked for."""
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """Alerts that the campaign expects to be escalated and that were not."""
+        return [o for o in self.outcomes if o.expect_escalation and o.action != "escalate"]
 
     def as_json(self) -> dict[str, Any]:
         """The object of `turncoat run --json`."""
@@ -58,9 +77,7 @@ class Replayed:
         }
 
 
-def plan_runs(
-    campaigns: list[Campaign], seeds: int, first_seed: int | None, out: str, with_aliases: bool = True
-) -> list[Plan]:
+def plan_runs(campaigns: list[Campaign], seeds: int, first_seed: int | None, out: str, order: RunOrder) -> list[Plan]:
     """One replay per campaign and seed, each with a folder of its own.
 
     Without `out` a replay gets the first free `runs/<campaign>-001`, `-002`, ...; with it, a single replay gets the
@@ -72,11 +89,9 @@ def plan_runs(
         for step in range(seeds)
     ]
     if len(wanted) == 1 and out:
-        return [Plan(*wanted[0], Path(out), with_aliases)]
+        return [Plan(*wanted[0], Path(out), order)]
     if out:
-        return [
-            Plan(campaign, seed, Path(out) / f"{campaign.id}-seed{seed}", with_aliases) for campaign, seed in wanted
-        ]
+        return [Plan(campaign, seed, Path(out) / f"{campaign.id}-seed{seed}", order) for campaign, seed in wanted]
     taken: set[Path] = set()
     plans = []
     for campaign, seed in wanted:
@@ -84,33 +99,45 @@ def plan_runs(
         while (folder := Path("runs") / f"{campaign.id}-{number:03}") in taken or folder.exists():
             number += 1
         taken.add(folder)
-        plans.append(Plan(campaign, seed, folder, with_aliases))
+        plans.append(Plan(campaign, seed, folder, order))
     return plans
 
 
-def play(
-    plan: Plan, variants: Mapping[str, AlertClassifier], settings: Settings, price: float, on_event: OnEvent
-) -> Replayed:
+def play(plan: Plan, variants: Mapping[str, AlertClassifier], settings: Settings, on_event: OnEvent) -> Replayed:
     """Replays, scores, compares, and writes `comparison.json` and `comparison.csv` beside the rows."""
-    played = {name: emit(plan.campaign, plan.seed, name) for name in (*plan.names, *plan.aliases)}
-    streams = {name: stream for name, (stream, _) in played.items()}
-    truths = played[plan.names[0]][1]
-    folder = RunFolder.start(plan.folder, Manifest.of(streams, variants, settings))
+    streams, truths = plan.streams()
+    folder = _open_folder(plan, plan.folder, Manifest.of(streams, variants, settings))
     rows = list(replay(streams, variants, settings, folder, on_event))
     outcomes = score(rows, truths, streams)
-    comparison = compare(
+    comparison = comparison_of(plan, outcomes, settings)
+    bare: list[Outcome] = []
+    if plan.order.ablate:
+        pair = {name: streams[name] for name in plan.names[:2]}
+        withheld = replace(settings, withhold_evidence=True)
+        below = _open_folder(plan, plan.folder / ABLATION_FOLDER, Manifest.of(pair, variants, withheld))
+        bare = score(list(replay(pair, variants, withheld, below, on_event)), truths, pair)
+    result = Replayed(plan, outcomes, comparison, conclusion(comparison), bare)
+    folder.write_json(
+        "comparison.json", json.loads(json.dumps(result.comparison.as_json() | {"conclusion": result.sentence}))
+    )
+    folder.write_text("comparison.csv", to_csv([comparison]))
+    return result
+
+
+def comparison_of(plan: Plan, outcomes: list[Outcome], settings: Settings) -> Comparison:
+    """The figures of a replay that was made as planned."""
+    return compare(
         outcomes,
         scenario=plan.campaign.id,
         seed=plan.seed,
         threshold=settings.threshold,
         principals=plan.names,
         aliases=plan.aliases,
-        price_per_escalation=price,
+        price_per_escalation=plan.order.price,
     )
-    failed = tuple(o for o in outcomes if o.expect_escalation and o.action != "escalate")
-    result = Replayed(plan, comparison, conclusion(comparison), failed)
-    folder.write_json(
-        "comparison.json", json.loads(json.dumps(result.comparison.as_json() | {"conclusion": result.sentence}))
-    )
-    folder.write_text("comparison.csv", to_csv([comparison]))
-    return result
+
+
+def _open_folder(plan: Plan, path: Path, manifest: Manifest) -> RunFolder:
+    """The folder, with all that `turncoat resume`, `compare` and `show` need to know of the run."""
+    beside = {CAMPAIGN_FILE: campaign_text(plan.campaign), ORDER_FILE: order_text(plan.order)}
+    return RunFolder.start(path, manifest, beside)

@@ -17,6 +17,7 @@ import typer
 from turncoat.scenarios.errors import TurncoatError
 
 from .commands_models import models_app
+from .commands_resume import resume
 from .commands_run import run
 from .commands_scenarios import scenarios_app
 from .commands_train import train
@@ -33,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command()(run)
+app.command()(resume)
 app.command()(triage)
 app.command()(train)
 app.add_typer(models_app, name="models")

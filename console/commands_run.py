@@ -34,6 +34,9 @@ def run(
     aliases: bool = typer.Option(
         True, "--aliases/--no-aliases", help="Also under the campaign's aliases of the actor."
     ),
+    ablate: bool = typer.Option(
+        False, "--ablate", help="Also without evidence: does it move the verdict, or the name?"
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per replay, each on a line."),
     quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
     check: bool = typer.Option(False, "--check", help="Exit with 1 unless every expected escalation was made."),
@@ -58,19 +61,21 @@ def run(
     from .campaign_run import Replayed, plan_runs, play
     from .live import watch
     from .output import print_json_line, progress, results
+    from .run_order import RunOrder
     from .status import StatusLine
     from .tables import comparison_view, seeds_view
     from .terminal import plain
 
     watching = None if quiet else progress(as_json)
-    plans = plan_runs(chosen, seeds, seed, out, aliases)
+    order = RunOrder(variants=tuple(variant), base=base, price=price, aliases=aliases, ablate=ablate)
+    plans = plan_runs(chosen, seeds, seed, out, order)
     with StatusLine(watching) as status:
         status.show("loading the models")
         variants = open_variants(variant, base)
     done: list[Replayed] = []
     for plan in plans:
         with watch(watching, plan, tuple(variants)) as view:
-            done.append(play(plan, variants, Settings(), price, view.on_event))
+            done.append(play(plan, variants, Settings(), view.on_event))
         if as_json:
             print_json_line(done[-1].as_json())
         else:

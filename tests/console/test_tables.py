@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from turncoat.agent.comparison import Bystanders, Comparison, FirstEscalation, PrincipalFigures, VariantFigures
+from turncoat.agent.comparison import Bystanders, Comparison, FirstEscalation, PrincipalFigures, Tally, VariantFigures
 from turncoat.console.tables import comparison_view, minutes, seeds_view
 from turncoat.console.triage_tables import triage_tables
 
@@ -23,6 +23,7 @@ def principal(escalated: int, first: float | None) -> PrincipalFigures:
         dwell_minutes=9_970.0 if first is None else first,
         uncited=0,
         by_phase={},
+        injected=Tally(0, 0, 0, 0, 0),
     )
 
 

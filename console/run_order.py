@@ -1,0 +1,75 @@
+"""What was asked of a run besides campaign, seed and settings, kept in its folder so that `resume` can go on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from turncoat.agent.folder import read_json
+from turncoat.models.bases import DEFAULT_BASE, KNOWN_BASES
+from turncoat.models.variants import DEFAULT_VARIANTS
+from turncoat.scenarios.errors import InputError, RunError
+
+ORDER_FILE = "order.json"
+
+
+class RunOrder(BaseModel):
+    """Holds no secret and no address: where escalations go must be said again by whoever resumes a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    variants: tuple[str, ...] = Field(DEFAULT_VARIANTS, min_length=1, max_length=100)
+    """As given: NAME or NAME=PATH."""
+    base: str = Field(DEFAULT_BASE, max_length=4096)
+    price: float = Field(0.0, ge=0, le=1e12)
+    aliases: bool = True
+    ablate: bool = False
+    """Also without evidence."""
+    sink: str = Field("queue", max_length=40)
+    planner: str = Field("playbook", max_length=40)
+
+
+def order_text(order: RunOrder) -> str:
+    """The content of the file."""
+    return order.model_dump_json(indent=2) + "\n"
+
+
+def read_order(run: Path) -> RunOrder:
+    """The order of a run folder, which anybody may have changed.
+
+    Raises:
+        RunError: Missing, broken, or not of this form.
+    """
+    file = run / ORDER_FILE
+    try:
+        return RunOrder.model_validate(read_json(file))
+    except ValidationError as fault:
+        first = fault.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RunError(f"{file}: {place}: {first['msg']}; was the file changed by hand?") from fault
+
+
+def variants_again(order: RunOrder, run: Path, moved: Sequence[str], base: str) -> tuple[list[str], str]:
+    """Variants and base to open for a run that goes on.
+
+    Args:
+        order: As its folder has it.
+        run: The folder, for messages.
+        moved: `NAME=PATH` for adapters that lie elsewhere now.
+        base: Given again, or empty.
+
+    Raises:
+        InputError: `moved` names no variant of the run, or the base is neither known nor here: a run folder, which may
+            be anybody's, shall not make us fetch something.
+    """
+    specs = {spec.partition("=")[0]: spec for spec in order.variants}
+    for spec in moved:
+        name = spec.partition("=")[0]
+        if name not in specs:
+            raise InputError.at(f"--variant {spec}", f"the run has no variant {name!r}", f"it has {', '.join(specs)}")
+        specs[name] = spec
+    chosen = base or order.base
+    if not base and chosen not in KNOWN_BASES and not Path(chosen).exists():
+        raise InputError.at(str(run), f"made on the base {chosen!r}, which is not here", "say where it is with --base")
+    return list(specs.values()), chosen
