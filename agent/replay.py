@@ -24,7 +24,7 @@ from .journal import Journal
 from .nodes import Desk
 from .policy import open_policy
 from .records import ACTIONS, Event, Investigation, Key, Settings
-from .sinks import CloudSink, open_sink
+from .sinks import CloudSink, SinkOptions, open_sink
 from .state import State, context_of, decision_of, investigation_of, is_whole, start, verdict_of
 from .warming import Foreseen, warm_up
 
@@ -40,6 +40,7 @@ def replay(
     *,
     policy: str = "threshold",
     sink: str = "queue",
+    sink_options: SinkOptions | None = None,
 ) -> Iterator[Investigation]:
     """Investigates every alert of every stream with every variant, in order of time, chunk by chunk.
 
@@ -53,6 +54,7 @@ def replay(
         on_event: Told of every step; what it raises ends the run, which can then be resumed.
         policy: Name in `POLICIES`.
         sink: Name in `SINKS`.
+        sink_options: How to reach it, where it is not in the folder.
 
     Yields:
         One row per alert, variant and principal, in that order of nesting.
@@ -66,7 +68,7 @@ def replay(
         saver = open_things.enter_context(_checkpoints(folder))
         rows = open_things.enter_context(Journal(folder.outcomes))
         timings = open_things.enter_context(Journal(folder.timings))
-        cloud = open_things.enter_context(closing(open_sink(sink, folder.path)))
+        cloud = open_things.enter_context(closing(open_sink(sink, folder.path, sink_options)))
         done = {row.key: row for row in parse_investigations(rows.rows)}
         rows.rows.clear()
         run = _Run(rows, timings, on_event, done, resumed=bool(done), total=len(order) * len(streams) * len(variants))

@@ -1,16 +1,24 @@
-"""Where an escalated alert goes. In a replay the cloud is a queue in the run folder."""
+"""Where an escalated alert goes: a queue in the run folder, a webhook, or the queue with a second opinion beside it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from turncoat.scenarios.errors import InputError, RunError
+from turncoat.scenarios.errors import InputError
 from turncoat.scenarios.records import Alert
 
-from .journal import Journal
-from .records import Investigation, Key
+from .outbound import Outbound
+from .queue_sink import QueueSink
+from .records import Investigation
+from .second_opinion import SecondOpinionSink, endpoint
+from .spool import Spool
+from .webhook import WebhookSink
+
+__all__ = ["CloudSink", "QueueSink", "SINKS", "SinkOptions", "open_sink"]
 
 
 @runtime_checkable
@@ -27,6 +35,7 @@ class CloudSink(Protocol):
 
         Raises:
             OSError: It could not be delivered. The run stops and delivers when it is resumed.
+            RunError: The same, where a person can mend it.
         """
         ...
 
@@ -35,64 +44,60 @@ class CloudSink(Protocol):
         ...
 
 
-class QueueSink:
-    """Appends to a file of JSON lines, which another program may follow. Survives being reopened or cut off."""
+@dataclass(frozen=True, slots=True)
+class SinkOptions:
+    """How to reach a sink outside the run folder. Belongs to no manifest: decisions do not depend on it."""
 
-    name = "queue"
+    url: str = field(default="", repr=False)
+    """https, or http on loopback. Not shown: the path of a webhook is often its password."""
+    token_env: str = field(default="", repr=False)
+    """Name of the environment variable that holds the bearer token. Not shown: people give the token by mistake."""
+    model: str = ""
+    """What a second-opinion endpoint shall answer with."""
+    timeout_s: float = 10.0
+    """For one request from first to last byte."""
+    attempts: int = 6
+    """Tries for one alert before it waits for another occasion."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises RunError if the file is not a queue."""
-        self._journal = Journal(path)
-        self._sent: set[Key] = {_key(row, place) for place, row in self._journal.rows}
-        self._journal.rows.clear()
-
-    def send(self, alert: Alert, investigation: Investigation) -> None:
-        if investigation.key in self._sent:
-            return
-        self._journal.append(_item(alert, investigation))
-        self._sent.add(investigation.key)
-
-    def close(self) -> None:
-        self._journal.close()
-
-
-def _item(alert: Alert, investigation: Investigation) -> dict[str, Any]:
-    """What an analyst in the cloud needs to go on."""
-    verdict, decision = investigation.verdict, investigation.decision
-    return {
-        "uid": investigation.uid,
-        "variant": investigation.variant,
-        "principal": investigation.principal,
-        "time": alert.time.isoformat(),
-        "escalated": decision.simulated_time.isoformat(),
-        "title": alert.title,
-        "severity": str(alert.severity),
-        "user": alert.entities.user,
-        "host": alert.entities.host,
-        "forced": decision.forced,
-        "reason": decision.reason,
-        "p_malicious": verdict.p_malicious if verdict else None,
-        "evidence": [f"{e.tool}: {e.answer}" for e in investigation.evidence],
-    }
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.timeout_s) and 0.0 < self.timeout_s <= 600.0):
+            raise InputError.at("timeout_s", f"{self.timeout_s:g} is out of range", "give seconds above 0, at most 600")
+        if not 1 <= self.attempts <= 100:
+            raise InputError.at("attempts", f"{self.attempts} is out of range", "give 1 to 100")
 
 
-def _key(row: dict[str, Any], place: str) -> Key:
-    uid, variant, principal = (row.get(name) for name in ("uid", "variant", "principal"))
-    if not (isinstance(uid, str) and isinstance(variant, str) and isinstance(principal, str)):
-        raise RunError(f"{place}: names no uid, variant and principal; was the file changed by hand?")
-    return (uid, variant, principal)
+def _queue(folder: Path, options: SinkOptions) -> CloudSink:
+    del options
+    return QueueSink(folder / "queue.jsonl")
 
 
-SINKS: dict[str, Callable[[Path], CloudSink]] = {"queue": lambda folder: QueueSink(folder / "queue.jsonl")}
+def _webhook(folder: Path, options: SinkOptions) -> CloudSink:
+    outbound = Outbound(options.url, token_env=options.token_env, timeout_s=options.timeout_s)
+    return WebhookSink(Spool(folder / "spool.sqlite"), outbound, attempts=options.attempts)
+
+
+def _second_opinion(folder: Path, options: SinkOptions) -> CloudSink:
+    if not options.model.strip():
+        raise InputError.at("model", "the second-opinion sink has no model to ask", "name one that the endpoint serves")
+    outbound = Outbound(endpoint(options.url), token_env=options.token_env, timeout_s=options.timeout_s)
+    return SecondOpinionSink(folder, outbound, options.model, attempts=options.attempts)
+
+
+SINKS: dict[str, Callable[[Path, SinkOptions], CloudSink]] = {
+    "queue": _queue,
+    "second-opinion": _second_opinion,
+    "webhook": _webhook,
+}
 """Each opens its sink for a run folder."""
 
 
-def open_sink(name: str, folder: Path) -> CloudSink:
+def open_sink(name: str, folder: Path, options: SinkOptions | None = None) -> CloudSink:
     """The sink of that name.
 
     Raises:
-        InputError: No sink has that name; the known ones are listed.
+        InputError: No sink has that name (the known ones are listed), or the options do not fit it.
+        RunError: What the run folder holds of it is not ours, or is in use.
     """
     if name not in SINKS:
         raise InputError.at("sink", f"unknown sink {name!r}", f"known are {', '.join(sorted(SINKS))}")
-    return SINKS[name](folder)
+    return SINKS[name](folder, options or SinkOptions())

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from turncoat.agent.records import Decision, Investigation
-from turncoat.agent.sinks import SINKS, CloudSink, QueueSink, open_sink
+from turncoat.agent.sinks import SINKS, CloudSink, QueueSink, SinkOptions, open_sink
 from turncoat.models.classifier import Verdict
 from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.records import Alert, Entities, Severity
 from turncoat.tools.records import Evidence
+
+from .servers import Answer, LocalServer
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ALERT = Alert("03bb", AT, "Mass\ncopy", Severity.HIGH, "DLP", None, "data", entities=Entities(user="alice"))
@@ -73,22 +75,55 @@ def test_a_queue_that_was_tampered_with_is_refused_with_its_line(tmp_path: Path,
 
 
 def test_an_unknown_sink_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="unknown sink 'cloud'; known are queue"):
+    with pytest.raises(InputError, match="unknown sink 'cloud'; known are queue, second-opinion, webhook"):
         open_sink("cloud", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"timeout_s": 0.0}, "timeout_s: 0 is out of range"),
+        ({"timeout_s": float("nan")}, "timeout_s: nan is out of range"),
+        ({"timeout_s": 601.0}, "timeout_s: 601 is out of range"),
+        ({"attempts": 0}, "attempts: 0 is out of range"),
+        ({"attempts": 101}, "attempts: 101 is out of range"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, float], fault: str) -> None:
+    with pytest.raises(InputError, match=fault):
+        SinkOptions(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["webhook", "second-opinion"])
+def test_a_sink_that_leaves_the_machine_needs_a_url_and_makes_no_file_without(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="url: none is given"):
+        open_sink(name, tmp_path, SinkOptions(model="judge-1"))
+    assert list(tmp_path.iterdir()) == []
+
+
+OPINION = json.dumps({"answer": "malicious", "confidence": 0.9, "reason": "Nobody copies so much."})
+COMPLETION = json.dumps({"choices": [{"message": {"content": OPINION}, "finish_reason": "stop"}]})
+
+
+@pytest.fixture
+def options() -> Iterator[SinkOptions]:
+    """A server that is a webhook and a model at once."""
+    with LocalServer(lambda asked: Answer(200, COMPLETION.encode())) as server:
+        yield SinkOptions(server.url, model="judge-1")
 
 
 @pytest.mark.parametrize("name", sorted(SINKS))
 class TestEverySink:
     def test_fulfils_the_protocol_under_its_own_name(
-        self, name: str, tmp_path: Path, request: pytest.FixtureRequest
+        self, name: str, tmp_path: Path, options: SinkOptions, request: pytest.FixtureRequest
     ) -> None:
-        sink = open_sink(name, tmp_path)
+        sink = open_sink(name, tmp_path, options)
         request.addfinalizer(sink.close)
         assert isinstance(sink, CloudSink)
         assert sink.name == name
 
-    def test_delivers_once_even_when_reopened(self, name: str, tmp_path: Path) -> None:
-        opened: Callable[[], CloudSink] = lambda: open_sink(name, tmp_path)  # noqa: E731
+    def test_delivers_once_even_when_reopened(self, name: str, tmp_path: Path, options: SinkOptions) -> None:
+        opened: Callable[[], CloudSink] = lambda: open_sink(name, tmp_path, options)  # noqa: E731
         sink = opened()
         sink.send(ALERT, escalated())
         sink.send(ALERT, escalated())
