@@ -132,7 +132,7 @@ def main() -> None:
 def rows_so_far(out: Path) -> list[bytes]:
     """Whole lines at the moment of the kill."""
     file = out / "outcomes.jsonl"
-    return [line for line in file.read_bytes().split(b"\n")[:-1]] if file.exists() else []
+    return file.read_bytes().split(b"\n")[:-1] if file.exists() else []
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from turncoat.agent.folder import Manifest, RunFolder
 from turncoat.agent.records import Outcome, Settings
 from turncoat.agent.replay import OnEvent, replay
 from turncoat.agent.scoring import score
+from turncoat.agent.sinks import SinkOptions
 from turncoat.models.classifier import AlertClassifier
 from turncoat.scenarios.emit import emit, principals
 from turncoat.scenarios.loader import campaign_text
@@ -103,11 +104,20 @@ def plan_runs(campaigns: list[Campaign], seeds: int, first_seed: int | None, out
     return plans
 
 
-def play(plan: Plan, variants: Mapping[str, AlertClassifier], settings: Settings, on_event: OnEvent) -> Replayed:
-    """Replays, scores, compares, and writes `comparison.json` and `comparison.csv` beside the rows."""
+def play(
+    plan: Plan,
+    variants: Mapping[str, AlertClassifier],
+    settings: Settings,
+    on_event: OnEvent,
+    sink_options: SinkOptions | None = None,
+) -> Replayed:
+    """Replays, scores, compares, and writes `comparison.json` and `comparison.csv` beside the rows.
+
+    The ablation escalates to a queue of its own, never to the sink of the run.
+    """
     streams, truths = plan.streams()
     folder = _open_folder(plan, plan.folder, Manifest.of(streams, variants, settings))
-    rows = list(replay(streams, variants, settings, folder, on_event))
+    rows = list(replay(streams, variants, settings, folder, on_event, sink=plan.order.sink, sink_options=sink_options))
     outcomes = score(rows, truths, streams)
     comparison = comparison_of(plan, outcomes, settings)
     bare: list[Outcome] = []

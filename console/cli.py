@@ -16,10 +16,12 @@ import typer
 
 from turncoat.scenarios.errors import TurncoatError
 
+from .commands_compare import compare
 from .commands_models import models_app
 from .commands_resume import resume
 from .commands_run import run
 from .commands_scenarios import scenarios_app
+from .commands_show import show
 from .commands_train import train
 from .commands_triage import triage
 
@@ -35,6 +37,8 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(resume)
+app.command()(compare)
+app.command()(show)
 app.command()(triage)
 app.command()(train)
 app.add_typer(models_app, name="models")

@@ -11,6 +11,13 @@ def resume(
         None, "--variant", metavar="NAME=PATH", help="Where an adapter is now, if it was moved.", show_default=False
     ),
     base: str = typer.Option("", "--base", help="Base model, where the run was not made with a known one."),
+    sink_url: str = typer.Option(
+        "", "--sink-url", metavar="URL", help="Again, where the run had one: no folder keeps it."
+    ),
+    sink_model: str = typer.Option("", "--sink-model", metavar="NAME", help="Likewise."),
+    token_env: str = typer.Option(
+        "", "--token-env", metavar="NAME", help="Environment variable with the sink's bearer token."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per replay, each on a line."),
     quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
 ) -> None:
@@ -28,6 +35,7 @@ def resume(
     from pathlib import Path
 
     from turncoat.agent.folder import RunFolder
+    from turncoat.agent.sinks import SinkOptions
     from turncoat.models.variants import open_variants
 
     from .campaign_run import play
@@ -35,10 +43,10 @@ def resume(
     from .output import print_json_line, progress, results
     from .past_run import planned, run_folders
     from .run_order import variants_again
+    from .run_report import Wanted, report_object, report_parts
     from .status import StatusLine
-    from .tables import comparison_view
-    from .terminal import plain
 
+    options = SinkOptions(url=sink_url, token_env=token_env, model=sink_model)
     watching = None if quiet else progress(as_json)
     for path in run_folders([Path(run) for run in runs]):
         plan, manifest = planned(path), RunFolder.open(path).manifest
@@ -47,10 +55,8 @@ def resume(
             status.show("loading the models")
             variants = open_variants(specs, known_base)
         with watch(watching, plan, tuple(variants)) as view:
-            done = play(plan, variants, manifest.settings, view.on_event)
+            done = play(plan, variants, manifest.settings, view.on_event, options)
         if as_json:
-            print_json_line(done.as_json())
+            print_json_line(report_object(done, Wanted()))
         else:
-            console = results()
-            console.print(comparison_view(done.comparison, done.sentence, console.width))
-            console.print(f"Run folder: {plain(plan.folder)}", soft_wrap=True)
+            results().print(*report_parts(done, Wanted(), results().width), sep="\n")

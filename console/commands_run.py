@@ -37,6 +37,30 @@ def run(
     ablate: bool = typer.Option(
         False, "--ablate", help="Also without evidence: does it move the verdict, or the name?"
     ),
+    cloud_budget: int = typer.Option(
+        0, "--cloud-budget", min=0, metavar="N", help="Show the cloud's load when it takes N escalations a day."
+    ),
+    overflow_price: float = typer.Option(
+        None,
+        "--overflow-price",
+        min=0,
+        max=1e12,
+        metavar="X",
+        show_default=False,
+        help="Cost of one beyond that budget, which waits a day.  [default: as --price]",
+    ),
+    memory: str = typer.Option(
+        "",
+        "--memory",
+        metavar="LIKENESS",
+        help="Show what remembering dismissals changes, such as user-rule-entity.",
+    ),
+    sink: str = typer.Option("queue", "--sink", help="Where escalations go: queue, webhook, second-opinion."),
+    sink_url: str = typer.Option("", "--sink-url", metavar="URL", help="Of the sink; https, or http on loopback."),
+    sink_model: str = typer.Option("", "--sink-model", metavar="NAME", help="Model that gives the second opinion."),
+    token_env: str = typer.Option(
+        "", "--token-env", metavar="NAME", help="Environment variable with the sink's bearer token."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per replay, each on a line."),
     quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
     check: bool = typer.Option(False, "--check", help="Exit with 1 unless every expected escalation was made."),
@@ -52,38 +76,45 @@ def run(
       turncoat run --seeds 20 --quiet
       turncoat run insider-departing-exfil --variant clean --variant mine=adapters/mine
       turncoat run my-campaign.yaml --variant clean --check --json
+      turncoat run --all --ablate --out runs/everything
+      turncoat run --memory user-rule-entity --cloud-budget 10 --price 4
     """
     chosen = _chosen(list(campaigns or ()), everything)
 
+    from turncoat.agent.cascade import CloudTerms
+    from turncoat.agent.memory import likeness
     from turncoat.agent.records import Settings
+    from turncoat.agent.sinks import SinkOptions
     from turncoat.models.variants import open_variants
 
     from .campaign_run import Replayed, plan_runs, play
     from .live import watch
     from .output import print_json_line, progress, results
     from .run_order import RunOrder
+    from .run_report import Wanted, many_parts, report_object, report_parts
     from .status import StatusLine
-    from .tables import comparison_view, seeds_view
-    from .terminal import plain
 
-    watching = None if quiet else progress(as_json)
-    order = RunOrder(variants=tuple(variant), base=base, price=price, aliases=aliases, ablate=ablate)
+    if memory:
+        likeness(memory)
+    terms = CloudTerms(daily_budget=cloud_budget, price=price, overflow_price=overflow_price) if cloud_budget else None
+    wanted = Wanted(terms, memory)
+    options = SinkOptions(url=sink_url, token_env=token_env, model=sink_model)
+    order = RunOrder(variants=tuple(variant), base=base, price=price, aliases=aliases, ablate=ablate, sink=sink)
     plans = plan_runs(chosen, seeds, seed, out, order)
+    watching = None if quiet else progress(as_json)
     with StatusLine(watching) as status:
         status.show("loading the models")
         variants = open_variants(variant, base)
     done: list[Replayed] = []
     for plan in plans:
         with watch(watching, plan, tuple(variants)) as view:
-            done.append(play(plan, variants, Settings(), view.on_event))
+            done.append(play(plan, variants, Settings(), view.on_event, options))
         if as_json:
-            print_json_line(done[-1].as_json())
+            print_json_line(report_object(done[-1], wanted))
         else:
-            console = results()
-            console.print(comparison_view(done[-1].comparison, done[-1].sentence, console.width))
-            console.print(f"Run folder: {plain(plan.folder)}", soft_wrap=True)
+            results().print(*report_parts(done[-1], wanted, results().width), sep="\n")
     if len(done) > 1 and not as_json:
-        results().print(seeds_view([one.comparison for one in done]))
+        results().print(*many_parts(done, results().width), sep="\n")
     failed = sum(len(one.failed) for one in done)
     if check and failed:
         typer.echo(f"turncoat: {failed} expected escalations were not made", err=True)

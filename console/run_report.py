@@ -1,0 +1,58 @@
+"""What `run` and `resume` print about the replays they made: comparison, and on demand cloud, memory, matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from turncoat.agent.cascade import CloudTerms
+
+from .campaign_run import Replayed
+from .cascade_tables import cascade_json, cascade_view, memory_json, memory_view
+from .matrix_tables import as_played, matrix_view
+from .tables import comparison_view, seeds_view
+from .terminal import clean
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a report shall hold besides the comparison."""
+
+    cloud: CloudTerms | None = None
+    """The cloud's side over simulated time; None: left out."""
+    memory: str = ""
+    """How alike two alerts must be for a disposition memory (a name in `agent.memory.LIKENESSES`); empty: left out."""
+
+
+def report_object(done: Replayed, wanted: Wanted) -> dict[str, Any]:
+    """The object of `turncoat run --json`."""
+    more: dict[str, Any] = {}
+    if wanted.cloud:
+        more["cloud"] = cascade_json(done.outcomes, wanted.cloud)
+    if wanted.memory:
+        more["memory"] = memory_json(done.outcomes, like=wanted.memory, principals=done.plan.names)
+    return done.as_json() | more
+
+
+def report_parts(done: Replayed, wanted: Wanted, width: int) -> Iterator[RenderableType]:
+    """One replay, for the terminal."""
+    yield comparison_view(done.comparison, done.sentence, width)
+    pair = done.plan.names[:2]
+    if wanted.cloud:
+        yield Text("")
+        yield cascade_view(done.outcomes, wanted.cloud, width, principals=pair)
+    if wanted.memory:
+        yield Text("")
+        yield memory_view(done.outcomes, width, like=wanted.memory, principals=pair)
+    yield Text(f"Run folder: {clean(done.plan.folder, 4_096)}", overflow="fold")
+
+
+def many_parts(done: Sequence[Replayed], width: int) -> Iterator[RenderableType]:
+    """Several replays together: each seed, then campaign by variant by name, and what holds over all of them."""
+    if len({one.plan.campaign.id for one in done}) < len(done):
+        yield seeds_view([one.comparison for one in done])
+    yield matrix_view([as_played(one) for one in done], width)
