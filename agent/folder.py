@@ -42,12 +42,18 @@ class Manifest:
     streams: Mapping[str, str]
     """Principal -> SHA-256 of the alerts, facts and outages."""
     settings: Settings = field(default_factory=Settings)
+    planner: str = "playbook"
+    """`Planner.identity`: who chose the tools."""
     versions: Mapping[str, str] = field(default_factory=dict)
     format: int = 1
 
     @classmethod
     def of(
-        cls, streams: Mapping[str, AlertStream], variants: Mapping[str, AlertClassifier], settings: Settings
+        cls,
+        streams: Mapping[str, AlertStream],
+        variants: Mapping[str, AlertClassifier],
+        settings: Settings,
+        planner: str = "playbook",
     ) -> Manifest:
         """The manifest of a replay of these streams.
 
@@ -64,6 +70,7 @@ class Manifest:
             variants={name: classifier.fingerprint for name, classifier in variants.items()},
             streams={principal: digest(stream) for principal, stream in streams.items()},
             settings=settings,
+            planner=planner,
             versions=_versions(),
         )
 

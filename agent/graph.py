@@ -10,13 +10,15 @@ from langgraph.graph.state import CompiledStateGraph
 
 from turncoat.models.classifier import AlertClassifier
 
+from .course import PlannedState
 from .nodes import Desk, Nodes, Toolset
+from .planner import PLAYBOOK, Planner
 from .policy import EscalationPolicy
 from .records import Settings
 from .sinks import CloudSink
 from .state import State
 
-Graph = CompiledStateGraph[State, None, State, State]
+Graph = CompiledStateGraph[PlannedState, None, State, State]
 
 
 def build_graph(
@@ -27,6 +29,7 @@ def build_graph(
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     *,
     settings: Settings | None = None,
+    planner: Planner = PLAYBOOK,
 ) -> Graph:
     """The investigation of one variant in one stream; invoke it with `state.start(uid, variant)`, one alert at a time.
 
@@ -37,14 +40,15 @@ def build_graph(
         sink: Takes what is escalated.
         checkpointer: Keeps the state between the steps; None keeps nothing.
         settings: Budget and costs; the defaults if None.
+        planner: Chooses the tools; may fail, and then the playbook takes over.
     """
-    return graph_of(Desk(toolbox, classifier, policy, sink, settings or Settings()), checkpointer)
+    return graph_of(Desk(toolbox, classifier, policy, sink, settings or Settings(), planner), checkpointer)
 
 
 def graph_of(desk: Desk, checkpointer: BaseCheckpointSaver[Any] | None = None) -> Graph:
     """The same from everything that its nodes work with."""
     do = Nodes(desk)
-    graph = StateGraph(State)
+    graph = StateGraph(PlannedState, input_schema=State, output_schema=State)
     for node in (do.ingest, do.gather, do.classify, do.decide, do.escalate, do.dismiss, do.review):
         graph.add_node(node.__name__, node)
 

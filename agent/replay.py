@@ -22,6 +22,7 @@ from .folder import RunFolder, parse_investigations, plain_investigation
 from .graph import Graph, graph_of
 from .journal import Journal
 from .nodes import Desk
+from .planner import PLAYBOOK, Planner
 from .policy import open_policy
 from .records import ACTIONS, Event, Investigation, Key, Settings
 from .sinks import CloudSink, SinkOptions, open_sink
@@ -41,6 +42,7 @@ def replay(
     policy: str = "threshold",
     sink: str = "queue",
     sink_options: SinkOptions | None = None,
+    planner: Planner = PLAYBOOK,
 ) -> Iterator[Investigation]:
     """Investigates every alert of every stream with every variant, in order of time, chunk by chunk.
 
@@ -55,6 +57,7 @@ def replay(
         policy: Name in `POLICIES`.
         sink: Name in `SINKS`.
         sink_options: How to reach it, where it is not in the folder.
+        planner: Chooses the tools; its `identity` is in the folder's manifest. Whoever opened it closes it.
 
     Yields:
         One row per alert, variant and principal, in that order of nesting.
@@ -72,7 +75,7 @@ def replay(
         done = {row.key: row for row in parse_investigations(rows.rows)}
         rows.rows.clear()
         run = _Run(rows, timings, on_event, done, resumed=bool(done), total=len(order) * len(streams) * len(variants))
-        seats = _seats(streams, variants, settings, policy, cloud, saver)
+        seats = _seats(streams, variants, settings, policy, cloud, saver, planner)
         for first in range(0, len(order), settings.chunk):
             yield from _chunk(run, variants, seats, order[first : first + settings.chunk])
 
@@ -154,12 +157,13 @@ def _seats(
     policy: str,
     cloud: CloudSink,
     saver: SqliteSaver,
+    planner: Planner,
 ) -> list[_Seat]:
     seats = []
     for variant, classifier in variants.items():
         for principal, stream in streams.items():
             foreseen = Foreseen(variant, classifier)
-            desk = Desk(Toolbox(stream), foreseen, open_policy(policy, settings), cloud, settings)
+            desk = Desk(Toolbox(stream), foreseen, open_policy(policy, settings), cloud, settings, planner)
             seats.append(_Seat(variant, principal, desk, foreseen, graph_of(desk, saver)))
     return seats
 

@@ -14,7 +14,7 @@ from turncoat.scenarios.records import Alert
 from turncoat.tools.records import Context
 
 from .guards import one_line, worth_more_evidence
-from .nodes import Desk, evidence_left, gather_round, rounds_for
+from .nodes import Desk, evidence_left, foreseeable, gather_round
 
 
 @runtime_checkable
@@ -65,7 +65,7 @@ def _key(case: Case) -> tuple[str, int]:
 def warm_up(
     variants: Mapping[str, AlertClassifier], seats: Sequence[tuple[Desk, Foreseen]], alerts: Sequence[Sequence[Alert]]
 ) -> str:
-    """Foresees the verdicts of a chunk, round by round, for all seats together.
+    """Foresees the verdicts of a chunk, round by round, for all seats together, where it can be told what will be asked.
 
     Args:
         variants: Offers `warm`, or not.
@@ -77,15 +77,15 @@ def warm_up(
     """
     trouble = ""
     pending = [
-        (desk, foreseen, Case(alert, gather_round(desk, alert, Context())))
+        (desk, foreseen, Case(alert, gather_round(desk, alert, Context())[0]))
         for (desk, foreseen), seen in zip(seats, alerts, strict=True)
         for alert in seen
-        if rounds_for(alert, desk.playbooks) is not None
+        if foreseeable(desk, alert)
     ]
     while pending:
         trouble = _ask_together(variants, [(foreseen, case) for _, foreseen, case in pending]) or trouble
         pending = [
-            (desk, foreseen, Case(case.alert, gather_round(desk, case.alert, case.context)))
+            (desk, foreseen, Case(case.alert, gather_round(desk, case.alert, case.context)[0]))
             for desk, foreseen, case in pending
             if foreseen.knows(case)
             and worth_more_evidence(desk.policy, foreseen.recall(case))

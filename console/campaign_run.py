@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,17 @@ from typing import Any
 from turncoat.agent.comparison import Comparison, compare, to_csv
 from turncoat.agent.conclusion import conclusion
 from turncoat.agent.folder import Manifest, RunFolder
+from turncoat.agent.planner import PlannerOptions, open_planner
 from turncoat.agent.records import Outcome, Settings
 from turncoat.agent.replay import OnEvent, replay
 from turncoat.agent.scoring import score
-from turncoat.agent.sinks import SinkOptions
 from turncoat.models.classifier import AlertClassifier
 from turncoat.scenarios.emit import emit, principals
 from turncoat.scenarios.loader import campaign_text
 from turncoat.scenarios.records import AlertStream, GroundTruth
 from turncoat.scenarios.schema import Campaign
 
-from .run_order import ORDER_FILE, RunOrder, order_text
+from .run_order import ORDER_FILE, Outside, RunOrder, order_text
 
 CAMPAIGN_FILE = "campaign.yaml"
 ABLATION_FOLDER = "no-evidence"
@@ -109,19 +110,25 @@ def play(
     variants: Mapping[str, AlertClassifier],
     settings: Settings,
     on_event: OnEvent,
-    sink_options: SinkOptions | None = None,
+    outside: Outside | None = None,
 ) -> Replayed:
     """Replays, scores, compares, and writes `comparison.json` and `comparison.csv` beside the rows.
 
     The ablation escalates to a queue of its own, never to the sink of the run.
     """
     streams, truths = plan.streams()
-    folder = _open_folder(plan, plan.folder, Manifest.of(streams, variants, settings))
-    rows = list(replay(streams, variants, settings, folder, on_event, sink=plan.order.sink, sink_options=sink_options))
+    order, outside = plan.order, outside or Outside()
+    reach = PlannerOptions(outside.planner_url, order.planner_model, outside.planner_token_env)
+    with closing(open_planner(order.planner, reach)) as planner:
+        folder = _open_folder(plan, plan.folder, Manifest.of(streams, variants, settings, planner.identity))
+        rows = list(
+            replay(streams, variants, settings, folder, on_event,
+                   sink=order.sink, sink_options=outside.sink, planner=planner)
+        )  # fmt: skip
     outcomes = score(rows, truths, streams)
     comparison = comparison_of(plan, outcomes, settings)
     bare: list[Outcome] = []
-    if plan.order.ablate:
+    if order.ablate:
         pair = {name: streams[name] for name in plan.names[:2]}
         withheld = replace(settings, withhold_evidence=True)
         below = _open_folder(plan, plan.folder / ABLATION_FOLDER, Manifest.of(pair, variants, withheld))

@@ -18,6 +18,12 @@ def resume(
     token_env: str = typer.Option(
         "", "--token-env", metavar="NAME", help="Environment variable with the sink's bearer token."
     ),
+    planner_url: str = typer.Option(
+        "", "--planner-url", metavar="URL", help="OpenAI-compatible endpoint that chooses the tools."
+    ),
+    planner_token_env: str = typer.Option(
+        "", "--planner-token-env", metavar="NAME", help="Environment variable with its bearer token."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per replay, each on a line."),
     quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
 ) -> None:
@@ -42,11 +48,11 @@ def resume(
     from .live import watch
     from .output import print_json_line, progress, results
     from .past_run import planned, run_folders
-    from .run_order import variants_again
+    from .run_order import Outside, variants_again
     from .run_report import Wanted, report_object, report_parts
     from .status import StatusLine
 
-    options = SinkOptions(url=sink_url, token_env=token_env, model=sink_model)
+    outside = Outside(SinkOptions(url=sink_url, token_env=token_env, model=sink_model), planner_url, planner_token_env)
     watching = None if quiet else progress(as_json)
     for path in run_folders([Path(run) for run in runs]):
         plan, manifest = planned(path), RunFolder.open(path).manifest
@@ -55,7 +61,7 @@ def resume(
             status.show("loading the models")
             variants = open_variants(specs, known_base)
         with watch(watching, plan, tuple(variants)) as view:
-            done = play(plan, variants, manifest.settings, view.on_event, options)
+            done = play(plan, variants, manifest.settings, view.on_event, outside)
         if as_json:
             print_json_line(report_object(done, Wanted()))
         else:

@@ -61,6 +61,14 @@ def run(
     token_env: str = typer.Option(
         "", "--token-env", metavar="NAME", help="Environment variable with the sink's bearer token."
     ),
+    planner: str = typer.Option("playbook", "--planner", help="Who chooses the tools: playbook, or llm."),
+    planner_model: str = typer.Option("", "--planner-model", metavar="NAME", help="Model of the llm planner."),
+    planner_url: str = typer.Option(
+        "", "--planner-url", metavar="URL", help="OpenAI-compatible endpoint that chooses the tools."
+    ),
+    planner_token_env: str = typer.Option(
+        "", "--planner-token-env", metavar="NAME", help="Environment variable with its bearer token."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per replay, each on a line."),
     quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
     check: bool = typer.Option(False, "--check", help="Exit with 1 unless every expected escalation was made."),
@@ -90,7 +98,7 @@ def run(
     from .campaign_run import Replayed, plan_runs, play
     from .live import watch
     from .output import print_json_line, progress, results
-    from .run_order import RunOrder
+    from .run_order import Outside, RunOrder
     from .run_report import Wanted, many_parts, report_object, report_parts
     from .status import StatusLine
 
@@ -98,8 +106,11 @@ def run(
         likeness(memory)
     terms = CloudTerms(daily_budget=cloud_budget, price=price, overflow_price=overflow_price) if cloud_budget else None
     wanted = Wanted(terms, memory)
-    options = SinkOptions(url=sink_url, token_env=token_env, model=sink_model)
-    order = RunOrder(variants=tuple(variant), base=base, price=price, aliases=aliases, ablate=ablate, sink=sink)
+    outside = Outside(SinkOptions(url=sink_url, token_env=token_env, model=sink_model), planner_url, planner_token_env)
+    order = RunOrder(
+        variants=tuple(variant), base=base, price=price, aliases=aliases, ablate=ablate, sink=sink,
+        planner=planner, planner_model=planner_model,
+    )  # fmt: skip
     plans = plan_runs(chosen, seeds, seed, out, order)
     watching = None if quiet else progress(as_json)
     with StatusLine(watching) as status:
@@ -108,7 +119,7 @@ def run(
     done: list[Replayed] = []
     for plan in plans:
         with watch(watching, plan, tuple(variants)) as view:
-            done.append(play(plan, variants, Settings(), view.on_event, options))
+            done.append(play(plan, variants, Settings(), view.on_event, outside))
         if as_json:
             print_json_line(report_object(done[-1], wanted))
         else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from turncoat.agent.folder import read_json
+from turncoat.agent.sinks import SinkOptions
 from turncoat.models.bases import DEFAULT_BASE, KNOWN_BASES
 from turncoat.models.variants import DEFAULT_VARIANTS
 from turncoat.scenarios.errors import InputError, RunError
@@ -28,6 +30,16 @@ class RunOrder(BaseModel):
     """Also without evidence."""
     sink: str = Field("queue", max_length=40)
     planner: str = Field("playbook", max_length=40)
+    planner_model: str = Field("", max_length=200)
+
+
+@dataclass(frozen=True)
+class Outside:
+    """How to reach what lies outside: sink and planner. Never stored."""
+
+    sink: SinkOptions = field(default_factory=SinkOptions)
+    planner_url: str = ""
+    planner_token_env: str = ""
 
 
 def order_text(order: RunOrder) -> str:

@@ -1,0 +1,46 @@
+"""A case as JSON for a chat model: evidence to weigh, which no text in it can leave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from turncoat.scenarios.records import Alert
+from turncoat.tools.records import Evidence
+
+_TEXT_CHARACTERS = 2000
+_FIELDS = 40
+_EVIDENCE = 32
+
+
+def case_text(alert: Alert, evidence: Sequence[Evidence]) -> str:
+    """One line of ASCII without `<`, `>` or `&`, so that no text of the alert can close a delimiter around it."""
+    case = {
+        "title": alert.title,
+        "time": alert.time.isoformat(),
+        "severity": str(alert.severity),
+        "product": alert.product,
+        "technique": alert.technique,
+        "kind": alert.kind,
+        "activity": alert.activity,
+        "entities": {name: value for name, value in asdict(alert.entities).items() if value is not None},
+        "fields": dict(islice(alert.raw.items(), _FIELDS)),
+        "evidence": [
+            {"tool": e.tool, "question": e.question, "answer": e.answer, "failed": e.failed}
+            for e in evidence[:_EVIDENCE]
+        ],
+    }
+    return json.dumps(_bounded(case)).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_bounded(str(name)): _bounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_bounded(part) for part in value]
+    if isinstance(value, str):
+        return value if len(value) <= _TEXT_CHARACTERS else value[: _TEXT_CHARACTERS - 1] + "…"
+    return value
