@@ -16,6 +16,7 @@ from turncoat.scenarios.errors import Mistake
 from turncoat.scenarios.formats import LabelledAlert
 from turncoat.scenarios.formats.vendor_fields import UNKNOWN_TIME
 from turncoat.scenarios.records import Alert, AlertStream
+from turncoat.tools.records import Evidence
 from turncoat.tools.toolbox import Toolbox
 
 from .graph import Graph, graph_of
@@ -23,6 +24,7 @@ from .guards import force_escalation
 from .nodes import Desk
 from .policy import ThresholdPolicy
 from .records import Decision, Investigation, Settings
+from .sinks import CloudSink
 from .state import State, investigation_of, start
 from .warming import Foreseen, warm_up
 
@@ -63,8 +65,8 @@ class ScoredBefore:
         return Verdict("malicious" if score >= 0.5 else "benign", score, 2 * score - 1, self.fingerprint, tokens=0)
 
 
-class _NoCloud:
-    """A sink that keeps nothing: every decision of a triage is a line of its own, escalations too."""
+class NoCloud:
+    """A sink that keeps nothing, for where every decision is a line of its own, escalations too."""
 
     name = "none"
 
@@ -73,6 +75,69 @@ class _NoCloud:
 
     def send(self, alert: Alert, investigation: Investigation) -> None:
         del alert, investigation
+
+
+class OutsideDesks:
+    """The loop for alerts of which nothing is known: one desk per variant, and on all of them the same few alerts.
+
+    Args:
+        variants: Name -> classifier; one set that offers `warm(requests)` is asked for all laid out alerts together.
+        settings: The threshold and the rest.
+        sink: Takes what is escalated; its errors end the investigation.
+    """
+
+    def __init__(self, variants: Mapping[str, AlertClassifier], settings: Settings, sink: CloudSink) -> None:
+        self._variants = variants
+        self._tray = _Tray()
+        policy = ThresholdPolicy.under(settings)
+        self._foreseen = {name: Foreseen(name, classifier) for name, classifier in variants.items()}
+        self._desks = {
+            name: _TrayDesk(self._tray, mine, policy, sink, settings) for name, mine in self._foreseen.items()
+        }
+        self._graphs: dict[str, Graph] = {name: graph_of(desk) for name, desk in self._desks.items()}
+
+    def lay_out(self, alerts: Sequence[Alert]) -> None:
+        """Takes these alerts, each with a uid of its own, in place of the last ones, and has their verdicts computed."""
+        for mine in self._foreseen.values():
+            mine.forget()
+        self._tray.alerts = {alert.uid: alert for alert in alerts}
+        # A failure here is not ours to judge: the graph asks again, alert by alert, and forces what stays unanswered.
+        warm_up(
+            self._variants,
+            [(self._desks[name], self._foreseen[name]) for name in self._desks],
+            [alerts] * len(self._desks),
+        )
+
+    def investigate(self, uid: str, variant: str) -> Investigation:
+        """Sends one of the alerts through the graph of a variant.
+
+        Raises:
+            OSError: The sink could not deliver it.
+        """
+        return investigation_of(cast("State", self._graphs[variant].invoke(start(uid, variant))), principal="")
+
+
+class _Tray:
+    """Tools that know nothing about any alert, and the few alerts that they are asked about."""
+
+    def __init__(self) -> None:
+        self.alerts: Mapping[str, Alert] = {}
+        self._toolbox = Toolbox(_nowhere())
+
+    @property
+    def stream(self) -> AlertStream:
+        return self._toolbox.stream
+
+    def ask(self, tool: str, alert: Alert) -> Evidence:
+        return self._toolbox.ask(tool, alert)
+
+
+class _TrayDesk(Desk):
+    """A desk whose alerts change, so that a graph is built once and not for every few alerts."""
+
+    @property
+    def alerts(self) -> Mapping[str, Alert]:
+        return self.toolbox.alerts if isinstance(self.toolbox, _Tray) else {}
 
 
 def triage(
@@ -93,36 +158,32 @@ def triage(
     Yields:
         For each item, in order, one `Triaged` per variant, in their order.
     """
-    settings = settings or Settings()
-    toolbox = Toolbox(_outside_stream(tuple(item.alert for item in items if isinstance(item, LabelledAlert))))
-    policy, sink = ThresholdPolicy.under(settings), _NoCloud()
-    foreseen = {name: Foreseen(name, classifier) for name, classifier in variants.items()}
-    desks = {name: Desk(toolbox, mine, policy, sink, settings) for name, mine in foreseen.items()}
-    graphs = {name: graph_of(desk) for name, desk in desks.items()}
+    desks = OutsideDesks(variants, settings or Settings(), NoCloud())
     for first in range(0, len(items), CHUNK):
         chunk = items[first : first + CHUNK]
-        alerts = [item.alert for item in chunk if isinstance(item, LabelledAlert)]
-        # A failure here is not ours to judge: the graph asks again, alert by alert, and forces what stays unanswered.
-        warm_up(variants, [(desks[name], foreseen[name]) for name in desks], [alerts] * len(desks))
+        desks.lay_out([item.alert for item in chunk if isinstance(item, LabelledAlert)])
         for item in chunk:
-            for name, graph in graphs.items():
-                yield _decide(graph, name, item)
-        for mine in foreseen.values():
-            mine.forget()
+            for variant in variants:
+                yield _decide(desks, variant, item)
         on_progress(first + len(chunk), len(items))
 
 
-def _decide(graph: Graph, variant: str, item: LabelledAlert | Mistake) -> Triaged:
+def decision_about(mistake: Mistake) -> Decision:
+    """What is done about something that could not be read."""
+    return force_escalation(f"could not be read: {mistake.fault}", UNKNOWN_TIME)
+
+
+def _decide(desks: OutsideDesks, variant: str, item: LabelledAlert | Mistake) -> Triaged:
     if isinstance(item, Mistake):
-        return Triaged(variant, item, force_escalation(f"could not be read: {item.fault}", UNKNOWN_TIME), None)
-    done = investigation_of(cast("State", graph.invoke(start(item.alert.uid, variant))), principal="")
+        return Triaged(variant, item, decision_about(item), None)
+    done = desks.investigate(item.alert.uid, variant)
     return Triaged(variant, item, done.decision, done.verdict)
 
 
-def _outside_stream(alerts: tuple[Alert, ...]) -> AlertStream:
-    """The alerts in a world of which nothing is known."""
-    nowhere = World(
+def _nowhere() -> AlertStream:
+    """A world of which nothing is known."""
+    world = World(
         seed=0, pool="", domain="", people=(), hosts=(), service_accounts=(), networks=(), changes=(), partners={},
         indicators=(), baselines={},
     )  # fmt: skip
-    return AlertStream("outside", 0, "", nowhere, alerts, facts={})
+    return AlertStream("outside", 0, "", world, (), facts={})

@@ -54,6 +54,10 @@ class VariantSet(Mapping[str, AlertClassifier]):
         """What has gone through an engine so far: (variant, token ids), each once."""
         return list(self._memo)
 
+    def forget(self) -> None:
+        """Drops what was computed so far; an endless stream would else fill the memory."""
+        self._memo.clear()
+
     @property
     def demonstrations(self) -> list[str]:
         """Names of the variants that are marked as not to be deployed."""
