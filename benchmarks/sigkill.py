@@ -1,22 +1,25 @@
 """Kills a run with SIGKILL at random moments and resumes it: nothing lost, nothing twice, the same decisions?
 
-    python benchmarks/sigkill.py [--kills 50] [--variant clean] [--seed 1] [--out docs/results/sigkill.json]
+    python benchmarks/sigkill.py [--kills 50] [--variant NAME]... [--sink queue|webhook] [--seed 1]
+                                 [--out docs/results/sigkill.json]
 
 The campaign is the flagship with little noise and one twin. One undisturbed run is the reference. Each trial starts the
 run as a process of its own, kills it at a moment drawn uniformly over the reference's wall time (start-up included), and
-lets `turncoat resume` finish it; a run that had not begun is started again. Compared are decisions, margins, and the
-uniqueness of rows and of items in the queue.
+lets `turncoat resume` finish it; a run that had not begun is started again. Compared are decisions, margins, and what
+reached the cloud: the items of the queue, or the requests that a webhook which fails 30 % of the time has taken in.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import random
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +42,20 @@ def small_campaign(folder: Path) -> Path:
     return path
 
 
-def start(campaign: Path, out: Path, variants: list[str]) -> subprocess.Popen[bytes]:
+def start(campaign: Path, out: Path, variants: list[str], url: str) -> subprocess.Popen[bytes]:
     """The run as a user starts it."""
     chosen = [part for name in variants for part in ("--variant", name)]
+    chosen += ["--sink", "webhook", "--sink-url", url] if url else []
     command = (*TURNCOAT, "run", str(campaign), *chosen, "--out", str(out), "--quiet", "--json")
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def finish(campaign: Path, out: Path, variants: list[str]) -> None:
+def finish(campaign: Path, out: Path, variants: list[str], url: str) -> None:
     """`turncoat resume`, or the run once more where none had begun."""
     if (out / "manifest.json").exists():
-        subprocess.run((*TURNCOAT, "resume", str(out), "--quiet", "--json"), check=True, stdout=subprocess.DEVNULL)
-    elif start(campaign, out, variants).wait():
+        again = (*TURNCOAT, "resume", str(out), "--quiet", "--json", *(("--sink-url", url) if url else ()))
+        subprocess.run(again, check=True, stdout=subprocess.DEVNULL)
+    elif start(campaign, out, variants, url).wait():
         raise SystemExit("the run could not be started again")
 
 
@@ -64,11 +69,29 @@ def key(row: dict[str, Any]) -> tuple[str, str, str]:
     return row["uid"], row["variant"], row["principal"]
 
 
-def differences(reference: Path, out: Path) -> dict[str, Any]:
+def receiver() -> Any:
+    """The tests' local server: it knows keys, and fails three times in ten."""
+    path = Path(__file__).parents[1] / "tests" / "agent" / "servers.py"
+    spec = importlib.util.spec_from_file_location("servers", path)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{path} is missing")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["servers"] = module
+    spec.loader.exec_module(module)
+    return module.FlakyReceiver(0.3, seed=1)
+
+
+def cloud(out: Path, server: Any) -> list[tuple[str, str, str]]:
+    """What has reached the cloud, in the queue or over HTTP, each as often as it did."""
+    if server is None:
+        return [key(row) for row in rows(out / "queue.jsonl")]
+    return [key(json.loads(body)) for name, body in server.bodies.items() for _ in range(server.received[name])]
+
+
+def differences(reference: Path, out: Path, arrived: list[Any], wanted_cloud: set[Any]) -> dict[str, Any]:
     """What a disturbed run has that the undisturbed one has not, and the other way round."""
     wanted = {key(row): row for row in rows(reference / "outcomes.jsonl")}
     got = rows(out / "outcomes.jsonl")
-    queue, wanted_queue = rows(out / "queue.jsonl"), {key(row) for row in rows(reference / "queue.jsonl")}
     by_key = {key(row): row for row in got}
     both = wanted.keys() & by_key.keys()
     margins = [abs(a["verdict"]["margin"] - b["verdict"]["margin"])
@@ -78,8 +101,8 @@ def differences(reference: Path, out: Path) -> dict[str, Any]:
         "rows_twice": len(got) - len(by_key),
         "decisions_changed": sum(wanted[k]["decision"] != by_key[k]["decision"] for k in both),
         "largest_margin_change": max(margins, default=0.0),
-        "queue_lost": len(wanted_queue - {key(row) for row in queue}),
-        "queue_twice": len(queue) - len({key(row) for row in queue}),
+        "cloud_lost": len(wanted_cloud - set(arrived)),
+        "cloud_twice": len(arrived) - len(set(arrived)),
     }
 
 
@@ -88,6 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--variant", action="append", help="default: clean and poisoned")
+    parser.add_argument("--sink", choices=("queue", "webhook"), default="queue")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("docs/results/sigkill.json"))
     given = parser.parse_args()
@@ -97,24 +121,28 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         campaign, reference = small_campaign(Path(scratch)), Path(scratch) / "undisturbed"
         begun = time.perf_counter()
-        if start(campaign, reference, variants).wait():
+        if start(campaign, reference, variants, "").wait():
             raise SystemExit("the undisturbed run failed")
         whole_s = time.perf_counter() - begun
+        escalated = set(cloud(reference, None))
         for trial in range(given.kills):
             out = Path(scratch) / f"killed-{trial}"
             after_s = rng.uniform(0.0, whole_s)
-            process = start(campaign, out, variants)
-            time.sleep(after_s)
-            process.kill()
-            process.wait()
-            had = len(rows_so_far(out))
-            finish(campaign, out, variants)
-            trials.append({"killed_after_s": round(after_s, 2), "rows_by_then": had} | differences(reference, out))
+            with receiver() if given.sink == "webhook" else nullcontext() as server:
+                url = server.url if server else ""
+                process = start(campaign, out, variants, url)
+                time.sleep(after_s)
+                process.kill()
+                process.wait()
+                had = len(rows_so_far(out))
+                finish(campaign, out, variants, url)
+                found = differences(reference, out, cloud(out, server), escalated)
+            trials.append({"killed_after_s": round(after_s, 2), "rows_by_then": had} | found)
             print(f"{trial + 1} of {given.kills}: killed after {after_s:.1f} s with {had} rows", flush=True)
     wrong = [t for t in trials if any(t[k] for k in t if k.endswith(("lost", "twice", "changed")))
              or t["largest_margin_change"] > TOLERANCE]  # fmt: skip
-    found = {
-        "command": f"python benchmarks/sigkill.py --kills {given.kills} --seed {given.seed}",
+    summary = {
+        "command": f"python benchmarks/sigkill.py --kills {given.kills} --sink {given.sink} --seed {given.seed}",
         "variants": variants,
         "undisturbed_s": round(whole_s, 1),
         "tolerance_on_margin": TOLERANCE,
@@ -125,7 +153,7 @@ def main() -> None:
         "trials": trials,
     }
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    given.out.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     print(f"{len(trials)} kills, {len(wrong)} with a difference; written to {given.out}")
 
 
