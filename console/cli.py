@@ -17,6 +17,7 @@ import typer
 from turncoat.scenarios.errors import TurncoatError
 
 from .commands_compare import compare
+from .commands_export import export
 from .commands_models import models_app
 from .commands_resume import resume
 from .commands_run import run
@@ -39,6 +40,7 @@ app.command()(run)
 app.command()(resume)
 app.command()(compare)
 app.command()(show)
+app.command()(export)
 app.command()(triage)
 app.command()(train)
 app.add_typer(models_app, name="models")

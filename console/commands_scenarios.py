@@ -1,11 +1,14 @@
-"""`turncoat scenarios`: list, show and validate campaign files, and print their JSON Schema."""
+"""`turncoat scenarios`: list, show and validate campaign files, begin new ones, and print their JSON Schema."""
 
 from __future__ import annotations
 
 import typer
 
-scenarios_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show and validate campaigns.")
+scenarios_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="List, show, validate and begin campaigns."
+)
 _JSON = typer.Option(False, "--json", help="Print JSON.")
+_OUT = typer.Option("", "--out", metavar="FILE", help="Write here instead of to standard output.", show_default=False)
 
 
 @scenarios_app.command("list")
@@ -101,3 +104,46 @@ def print_schema() -> None:
     from .output import print_json
 
     print_json(campaign_json_schema())
+
+
+@scenarios_app.command("new")
+def new_scenario(
+    id: str = typer.Argument(..., metavar="ID", help="Id of the new campaign: a-z, digits and dashes."),
+    out: str = _OUT,
+) -> None:
+    """Write a commented template that validates as it is. A file that is there already is left alone.
+
+    \b
+    Example:
+      turncoat scenarios new my-campaign --out my-campaign.yaml
+    """
+    from turncoat.scenarios.skeleton import template
+
+    from .export.whole_file import write_out
+
+    write_out(out, template(id), replace=False)
+
+
+@scenarios_app.command("import")
+def import_scenario(
+    file: str = typer.Argument(..., metavar="FILE", help="An Attack Flow (.afb) or a STIX 2.1 bundle (.json)."),
+    out: str = _OUT,
+) -> None:
+    """Turn an attack that others have described into a skeleton: a campaign that validates, with TODOs to fill in.
+
+    Phases are the flow's tactics, steps its actions. A step is detected where a family of ours claims its technique.
+    Nothing is fetched, and a file that is there already is left alone.
+
+    \b
+    Example:
+      turncoat scenarios import "Uber Breach.afb" --out uber.yaml
+    """
+    from pathlib import Path
+
+    from turncoat.scenarios.flows import read_flow
+    from turncoat.scenarios.skeleton import skeleton
+
+    from .export.whole_file import write_out
+
+    path = Path(file)
+    write_out(out, skeleton(read_flow(path), path.name), replace=False)
