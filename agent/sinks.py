@@ -18,7 +18,11 @@ from .second_opinion import SecondOpinionSink, endpoint
 from .spool import Spool
 from .webhook import WebhookSink
 
-__all__ = ["CloudSink", "QueueSink", "SINKS", "SinkOptions", "open_sink"]
+__all__ = ["SINKS", "SPOOL_FILE", "CloudSink", "QueueSink", "SinkOptions", "open_sink"]
+
+
+SPOOL_FILE = "spool.sqlite"
+"""In the run folder of a webhook: what was and what is still to be delivered."""
 
 
 @runtime_checkable
@@ -73,7 +77,7 @@ def _queue(folder: Path, options: SinkOptions) -> CloudSink:
 
 def _webhook(folder: Path, options: SinkOptions) -> CloudSink:
     outbound = Outbound(options.url, token_env=options.token_env, timeout_s=options.timeout_s)
-    return WebhookSink(Spool(folder / "spool.sqlite"), outbound, attempts=options.attempts)
+    return WebhookSink(Spool(folder / SPOOL_FILE), outbound, attempts=options.attempts)
 
 
 def _second_opinion(folder: Path, options: SinkOptions) -> CloudSink:

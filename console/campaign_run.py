@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from turncoat.agent.planner import PlannerOptions, open_planner
 from turncoat.agent.records import Outcome, Settings
 from turncoat.agent.replay import OnEvent, replay
 from turncoat.agent.scoring import score
+from turncoat.agent.sinks import SPOOL_FILE
+from turncoat.agent.spool import DeliveryReport, read_report
 from turncoat.models.classifier import AlertClassifier
 from turncoat.scenarios.emit import emit, principals
 from turncoat.scenarios.loader import campaign_text
@@ -64,6 +66,8 @@ class Replayed:
     sentence: str
     without_evidence: list[Outcome]
     """Rows of the context ablation; empty where none was asked for."""
+    delivery: DeliveryReport | None = None
+    """What became of the escalations, where the sink is a webhook."""
 
     @property
     def failed(self) -> list[Outcome]:
@@ -72,11 +76,15 @@ class Replayed:
 
     def as_json(self) -> dict[str, Any]:
         """The object of `turncoat run --json`."""
-        return self.comparison.as_json() | {
-            "conclusion": self.sentence,
-            "expectations_failed": len(self.failed),
-            "folder": str(self.plan.folder),
-        }
+        return (
+            self.comparison.as_json()
+            | {
+                "conclusion": self.sentence,
+                "expectations_failed": len(self.failed),
+                "folder": str(self.plan.folder),
+            }
+            | ({"delivery": asdict(self.delivery)} if self.delivery else {})
+        )
 
 
 def plan_runs(campaigns: list[Campaign], seeds: int, first_seed: int | None, out: str, order: RunOrder) -> list[Plan]:
@@ -133,7 +141,8 @@ def play(
         withheld = replace(settings, withhold_evidence=True)
         below = _open_folder(plan, plan.folder / ABLATION_FOLDER, Manifest.of(pair, variants, withheld))
         bare = score(list(replay(pair, variants, withheld, below, on_event)), truths, pair)
-    result = Replayed(plan, outcomes, comparison, conclusion(comparison), bare)
+    delivery = read_report(plan.folder / SPOOL_FILE)
+    result = Replayed(plan, outcomes, comparison, conclusion(comparison), bare, delivery)
     folder.write_json(
         "comparison.json", json.loads(json.dumps(result.comparison.as_json() | {"conclusion": result.sentence}))
     )

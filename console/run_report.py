@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from turncoat.agent.cascade import CloudTerms
+from turncoat.agent.spool import DeliveryReport
 
 from .campaign_run import Replayed
 from .cascade_tables import cascade_json, cascade_view, memory_json, memory_view
@@ -48,7 +49,19 @@ def report_parts(done: Replayed, wanted: Wanted, width: int) -> Iterator[Rendera
     if wanted.memory:
         yield Text("")
         yield memory_view(done.outcomes, width, like=wanted.memory, principals=pair)
+    if done.delivery:
+        yield Text(_delivered(done.delivery))
     yield Text(f"Run folder: {clean(done.plan.folder, 4_096)}", overflow="fold")
+
+
+def _delivered(sent: DeliveryReport) -> str:
+    """How the webhook took it."""
+    words = f"Webhook: {sent.delivered:,} delivered, {sent.queued:,} waiting, {sent.undeliverable:,} refused"
+    if sent.queued:
+        words += "; `turncoat resume` tries those that wait again"
+    if sent.undelivered:
+        words += f" (last error: {clean(sent.undelivered[-1].last_error, 200)})"
+    return words
 
 
 def many_parts(done: Sequence[Replayed], width: int) -> Iterator[RenderableType]:
