@@ -242,12 +242,13 @@ def to_csv(comparisons: Iterable[Comparison]) -> str:
     return out.getvalue()
 
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""The wide ones too: spreadsheets of some locales take them for the narrow ones."""
+_FORMULA_STARTS = re.compile(r"\A(?=[\t\r\n])|(?:\A|(?<=[;\t\r\n]))(?= *[=+\-@＝＋－＠])")
+"""Where a spreadsheet may begin to compute: at the start, and after what ends a cell where the list separator is not a comma,
+for there our quotation marks end no cell. The wide signs too: in some locales they are taken for the narrow ones."""
 
 
 def inert(cell: object) -> object:
-    """A cell that no spreadsheet takes for a formula. Numbers stay numbers, None an empty cell."""
-    if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
-        return f"'{cell}"
+    """A cell of which no spreadsheet takes any part for a formula. Numbers stay numbers, None an empty cell."""
+    if isinstance(cell, str) and _FORMULA_STARTS.search(cell):
+        return _FORMULA_STARTS.sub("'", cell)
     return cell

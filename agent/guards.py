@@ -35,9 +35,8 @@ def unusable(verdict: object) -> str:
 
 def flaw(verdict: Verdict | None) -> str:
     """Why nothing may be decided on this verdict; empty if it is sound."""
-    if verdict is not None and verdict.lost_required:
-        return unusable(verdict) or "the prompt lost a required field"
-    return unusable(verdict)
+    reason = unusable(verdict)  # first: what a classifier calls a verdict may be anything
+    return "the prompt lost a required field" if not reason and verdict and verdict.lost_required else reason
 
 
 def worth_more_evidence(policy: EscalationPolicy, verdict: Verdict | None) -> bool:

@@ -150,10 +150,10 @@ def _variant_block(case: Case, outcome: Outcome) -> RenderableType:
     lines = {"verdict": "none"}
     if verdict is not None:
         words = f"{verdict.answer}, p_malicious {verdict.p_malicious:.3f}, margin {verdict.margin:+.2f}"
-        left = f", left out: {', '.join(verdict.left_out)}" if verdict.left_out else ""
+        left = f", left out: {', '.join(clean(name, 80) for name in verdict.left_out)}" if verdict.left_out else ""
         lost = ", a required field was lost" if verdict.lost_required else ""
         lines["verdict"] = f"{words}, {verdict.tokens} tokens{left}{lost}"
-    lines["decided"] = f"by {decision.policy}: {decision.reason}"
+    lines["decided"] = f"by {clean(decision.policy, 80)}: {decision.reason}"
     lines["at"] = f"{decision.simulated_time.isoformat(' ', 'seconds')}, {_after(case.alert, outcome)} after the alert"
     lines["model"] = case.run.manifest.variants[row.variant]
     if verdict is not None and verdict.fingerprint != lines["model"]:
@@ -289,8 +289,8 @@ def pairs(words: Mapping[str, object]) -> Table:
 def word_table(title: str | None = None) -> Table:
     """A table with two columns of space between columns and none around."""
     return Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False,
-        padding=(0, 1, 0, 0),
+        title=None if title is None else Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD,
+        pad_edge=False, show_edge=False, padding=(0, 1, 0, 0),
     )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class PlainView(SilentView):
 
     def on_event(self, event: Event) -> None:
         if event.stage == "warm":
-            self._print(f"asking the models: {event.note}")
+            self._print(f"asking the models: {clean(event.note)}")
         if event.alert is None or event.decision is None or event.stage == "decide":
             return
         key = (event.alert.uid, event.principal)
@@ -85,12 +85,13 @@ class PlainView(SilentView):
         decided[event.variant] = words
         if len(decided) == len(self._variants):
             del self._decided[key]
-            each = ", ".join(f"{name} {decided[name]}" for name in self._variants)
-            head = f"{event.done}/{event.total} {event.alert.time:%a %H:%M} {event.principal}"
-            self._print(f"{head}: {event.alert.title}: {each}")
+            each = ", ".join(f"{clean(name, 80)} {decided[name]}" for name in self._variants)
+            head = f"{event.done}/{event.total} {event.alert.time:%a %H:%M} {clean(event.principal, 80)}"
+            # Each part by itself: a title that is endless, or opens an escape sequence, must not swallow the decisions.
+            self._print(f"{head}: {clean(event.alert.title, 200)}: {each}")
 
     def _print(self, words: str) -> None:
-        self._console.print(Text(clean(words)), soft_wrap=True)
+        self._console.print(Text(words), soft_wrap=True)
 
 
 class LiveView:

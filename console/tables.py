@@ -19,7 +19,7 @@ from .terminal import clean, text
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A plain table of words; numbers are set to the right."""
     lines = [list(row) for row in rows]
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
         numeric = bool(lines) and all(isinstance(line[index], int | float) for line in lines)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
@@ -114,7 +114,7 @@ def _load_table(comparison: Comparison, names: tuple[int, int]) -> Table:
 def _table(title: str) -> Table:
     """Two columns of space between columns and none around: 80 columns are enough."""
     return Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False,
+        title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False,
         padding=(0, 1, 0, 0),
     )  # fmt: skip
 

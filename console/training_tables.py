@@ -47,7 +47,7 @@ def report_object(report: TrainingReport) -> dict[str, Any]:
 def figures_table(report: TrainingReport, beside_shipped: bool = False) -> Table:
     """One row per variant; with `beside_shipped` each cell reads `old > new`."""
     title = "Shipped > new" if beside_shipped else "Measured"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("variant", no_wrap=True)
     for heading, _ in _COLUMNS:
         table.add_column(heading, justify="right")

@@ -66,7 +66,9 @@ def _strata(variant: str, strata: Mapping[str, Any]) -> Table:
 
 
 def _table(title: str, first: str = "variant", width: int = 22) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    # A title that is no `Text` would be parsed as markup, and it may hold the name that a variant was given.
+    words = Text(title, style="bold")
+    table = Table(title=words, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(first, no_wrap=True, overflow="ellipsis", max_width=width)
     return table
 

@@ -157,9 +157,23 @@ def test_the_csv_has_one_row_per_variant_and_principal() -> None:
     assert rows[1]["lift_value"] == ""
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "＝1", "\tx"])
 def test_no_cell_is_taken_for_a_formula(text: str) -> None:
     assert inert(text) == "'" + text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\t=1", "'\t'=1"),
+        ("\r=1", "'\r'=1"),
+        ("a;=1;b", "a;'=1;b"),
+        ("a; @SUM(A1)", "a;' @SUM(A1)"),
+        ("x\n+1", "x\n'+1"),
+    ],
+)
+def test_no_part_of_a_cell_is_one_where_another_separator_or_a_line_break_cuts_it(text: str, expected: str) -> None:
+    assert inert(text) == expected
 
 
 @pytest.mark.parametrize("cell", ["plain", "a=b", "", -1, 0.5, None, True])
