@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite import SqliteSaver
 
 from turncoat.agent.folder import Manifest, RunFolder
 from turncoat.agent.graph import build_graph
@@ -368,3 +370,26 @@ def test_a_tampered_checkpoint_is_not_gone_on_with(tmp_path: Path, streams: dict
         database.execute("UPDATE checkpoints SET checkpoint = ?", (blob.replace(b"decision", b"derision"),))
     run(tmp_path, streams, Batching())
     assert contents(tmp_path) == before
+
+
+def test_a_checkpoint_that_an_interruption_left_without_a_decision_is_not_gone_on_with(
+    tmp_path: Path, streams: dict[str, AlertStream]
+) -> None:
+    folder = tmp_path / "run"
+    variants = {name: ScriptedClassifier(f"scripted-{name}") for name in ("severity", "blind")}
+    names = {name: streams[name] for name in ("alice", "bob")}
+    run(folder, names, variants)
+    whole = (folder / "outcomes.jsonl").read_bytes()
+    last = json.loads(whole.splitlines()[-1])
+    (folder / "outcomes.jsonl").write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))
+    thread = "/".join((last["variant"], last["principal"], last["uid"]))
+    with closing(sqlite3.connect(folder / "checkpoints.sqlite", check_same_thread=False)) as connection:
+        saver = SqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+        toolbox, policy = Toolbox(streams[last["principal"]]), ThresholdPolicy.under(SETTINGS)
+        queue = QueueSink(tmp_path / "elsewhere.jsonl")
+        graph = build_graph(toolbox, variants[last["variant"]], policy, queue, saver, settings=SETTINGS)
+        graph.update_state({"configurable": {"thread_id": thread}}, {"decision": None}, as_node="decide")
+        assert graph.get_state({"configurable": {"thread_id": thread}}).next == ("escalate",)
+        queue.close()
+    run(folder, names, variants)
+    assert (folder / "outcomes.jsonl").read_bytes() == whole
