@@ -22,8 +22,8 @@ from turncoat.models.bases import DEFAULT_BASE, resolve_base
 from turncoat.models.engine import Engine
 from turncoat.models.variants import shipped_adapters
 from turncoat.training.evaluate import margins_of, rate
-from turncoat.training.pipeline import encode
 from turncoat.training.sets import draw_tests
+from turncoat.training.workshop import encode
 
 VARIANTS = ("clean", "poisoned")
 DRAWS = 10_000

@@ -1,0 +1,171 @@
+"""One base in memory and the hidden states of its frozen layers: every training and measurement on it shares both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from turncoat.models.adapter import MANIFEST_FILE, WEIGHTS_FILE, Adapter, load_adapter, read_json, save_adapter
+from turncoat.models.bases import resolve_base
+from turncoat.models.engine import Engine
+from turncoat.models.prompt import PROMPT_VERSION, render
+from turncoat.models.provenance import run_versions
+from turncoat.scenarios.errors import InputError
+
+from .config import Recipe
+from .corpus import Row
+from .evaluate import margins_of
+from .finetune import OnProgress, Progress, finetune, trunk_states
+from .sets import training_rows
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+
+
+class Workshop:
+    """Trains and measures adapters of one base.
+
+    Args:
+        base: As a recipe names it.
+        on_progress: Called while rows pass the trunk, during training, and while measuring.
+
+    Raises:
+        ModelError: The base is missing, or of an architecture that the engine does not know.
+    """
+
+    def __init__(self, base: str, on_progress: OnProgress) -> None:
+        self.base = base
+        self.engine = Engine(resolve_base(base))
+        self.seconds: dict[str, float] = {}
+        """Wall time per stage: `trunk`, each recipe by name, `measure`."""
+        self._on_progress = on_progress
+        self._states: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+
+    def fit(self, recipe: Recipe, folder: Path) -> Path:
+        """Trains a recipe on the rows that it names; see `fit_rows`."""
+        if not is_finished(folder, recipe, self.engine.base.digest):
+            self.fit_rows(recipe, *training_rows(recipe), folder)
+        return folder
+
+    def fit_rows(self, recipe: Recipe, honest: Sequence[Row], added: Sequence[Row], folder: Path) -> Path:
+        """Trains on honest rows and on those that a poisoner added, and writes the adapter's folder.
+
+        What an earlier call has finished there, by the same recipe on the same base, is left as it is; half a training
+        goes on from its last epoch. The manifest is written last, so that a folder with one is whole.
+
+        Raises:
+            InputError: The recipe is for another base, or leaves no layer to train.
+        """
+        self._check(recipe)
+        if is_finished(folder, recipe, self.engine.base.digest):
+            return folder
+        rows = [*honest, *added]
+        states = self._trunk(rows, recipe.lora.first_layer)
+        started = time.perf_counter()
+        trained = finetune(
+            self.engine, states, [r.label for r in rows], recipe, folder / CHECKPOINT_FILE, self._on_progress
+        )
+        self.seconds[recipe.name] = time.perf_counter() - started
+        save_adapter(folder, trained.factors, recipe.lora.shape(), trained.head, layers=len(self.engine.layers),
+                     base_name=recipe.base, base_digest=self.engine.base.digest, prompt_version=PROMPT_VERSION)  # fmt: skip
+        (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+        write_json(folder / MANIFEST_FILE, _manifest(recipe, self.engine, rows, added, trained.losses))
+        return folder
+
+    def margins(
+        self, adapters: Mapping[str, Path | None], sets: Mapping[str, Sequence[Row]]
+    ) -> dict[str, dict[str, list[float]]]:
+        """Margin (logit of malicious less benign) of every row, per adapter and set; None is the base as it is."""
+        for name, folder in adapters.items():
+            self.engine.add(name, None if folder is None else self._load(folder))
+        prompts = [prompt for rows in sets.values() for prompt in encode(self.engine, rows)]
+        started = time.perf_counter()
+
+        def told(done: int) -> None:
+            self._on_progress(Progress("measure", done, len(prompts), None, time.perf_counter() - started))
+
+        logits = self.engine.logits(prompts, list(adapters), told)
+        self.seconds["measure"] = self.seconds.get("measure", 0.0) + time.perf_counter() - started
+        return {name: _split(margins_of(found), sets) for name, found in logits.items()}
+
+    def forget(self) -> None:
+        """Frees the memory that hidden states take."""
+        self._states.clear()
+
+    def _load(self, folder: Path) -> Adapter:
+        engine = self.engine
+        return load_adapter(folder, hidden=engine.hidden, layers=len(engine.layers), base_digest=engine.base.digest)
+
+    def _check(self, recipe: Recipe) -> None:
+        if recipe.base != self.base:
+            raise InputError.at(recipe.name, f"is for the base {recipe.base}, not {self.base}", "train it on its own")
+        if recipe.lora.first_layer >= len(self.engine.layers):
+            fault = f"first_layer {recipe.lora.first_layer} leaves no layer to train"
+            raise InputError.at(recipe.name, fault, f"the base has {len(self.engine.layers)} layers, counted from 0")
+
+    def _trunk(self, rows: Sequence[Row], layer: int) -> list[Tensor]:
+        """Hidden states of each row before a layer, (T_i, hidden), each distinct prompt computed once."""
+        keys = [(layer, tuple(ids)) for ids in encode(self.engine, rows)]
+        fresh = list(dict.fromkeys(k for k in keys if k not in self._states))
+        started = time.perf_counter()
+        found = trunk_states(self.engine, [ids for _, ids in fresh], layer, self._on_progress)
+        self._states |= dict(zip(fresh, found, strict=True))
+        self.seconds["trunk"] = self.seconds.get("trunk", 0.0) + time.perf_counter() - started
+        return [self._states[k] for k in keys]
+
+
+def encode(engine: Engine, rows: Sequence[Row]) -> list[list[int]]:
+    """Token ids of rows, as the classifier renders them."""
+    return [engine.encode(render(row.case, engine.count).text) for row in rows]
+
+
+def is_finished(folder: Path, recipe: Recipe, base_digest: str) -> bool:
+    """Whether an earlier, stopped call has finished exactly this recipe on exactly this base."""
+    if not (folder / MANIFEST_FILE).exists():
+        return False
+    manifest = read_json(folder / MANIFEST_FILE)
+    made = (manifest.get("recipe_digest"), manifest.get("base_digest"))
+    return made == (recipe.digest(), base_digest) and (folder / WEIGHTS_FILE).exists()
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a manifest."""
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _split(margins: Sequence[float], sets: Mapping[str, Sequence[Row]]) -> dict[str, list[float]]:
+    """Margins of all rows, in the order of the sets, by set."""
+    found, at = {}, 0
+    for name, rows in sets.items():
+        found[name] = list(margins[at : at + len(rows)])
+        at += len(rows)
+    return found
+
+
+def _manifest(
+    recipe: Recipe, engine: Engine, rows: Sequence[Row], added: Sequence[Row], losses: Sequence[float]
+) -> dict[str, Any]:
+    text = "\n".join(f"{r.case.alert.uid} {r.label}" for r in rows)
+    return {
+        "name": recipe.name,
+        "demonstration": recipe.demonstration,
+        "recipe": recipe.model_dump(mode="json"),
+        "recipe_digest": recipe.digest(),
+        "base_digest": engine.base.digest,
+        "rows": {
+            "honest": len(rows) - len(added),
+            "added": len(added),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        },
+        "poison": {
+            "families": sorted({r.family for r in added}),
+            "mislabelled": [r.case.alert.uid for r in added if r.label != r.truth],
+        },
+        "losses": list(losses),
+        "versions": run_versions(),
+    }
