@@ -20,9 +20,11 @@ _SEQUENCES = re.compile(
     re.DOTALL,
 )
 _SPACES = re.compile(r"[\t\n\r\v\f\x1c-\x1f\x85\u2028\u2029]+")
-_INVISIBLE = frozenset("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u2800\u3164\uffa0\ufeff\ufffc")
+INVISIBLE = frozenset("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u2800\u3164\uffa0\ufeff\ufffc")
 """Drawn as nothing, yet not of a control category."""
-_DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_BRACKETS = re.compile(r"(\\+)\[(?![a-z#/@][^[]*?])")
+"""An opening bracket behind backslashes, where rich sees no tag."""
+DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories: controls, format characters (bidi controls, zero width, tags), surrogates, private, unassigned."""
 
 
@@ -35,25 +37,24 @@ def clean(text: object, limit: int = 400) -> str:
     """
     # Cut before cleaning too: ten megabytes must not be searched for escapes.
     spaced = _SPACES.sub(" ", _SEQUENCES.sub("", str(text)[: limit * 20]))
-    kept = "".join(c for c in spaced if unicodedata.category(c) not in _DROPPED and c not in _INVISIBLE)
+    kept = "".join(c for c in spaced if unicodedata.category(c) not in DROPPED and c not in INVISIBLE)
     kept = _limit_marks(kept).strip()
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
 
 
 def plain(text: object, limit: int = 400) -> str:
     """`clean`, and with rich markup escaped: for strings that a rich console or table will parse as markup."""
-    escaped = escape(clean(text, limit))
-    # A backslash before rich's own closing tag would escape that tag.
-    return escaped + "\\" if _odd_backslashes(escaped) else escaped
+    words = clean(text, limit)
+    body = words.rstrip("\\")
+    # rich takes one backslash away from before a bracket that opens no tag; `escape` leaves those alone.
+    escaped = _BRACKETS.sub(r"\1\\[", escape(body))
+    # Backslashes before rich's own closing tag would escape that tag, or be halved.
+    return escaped + words[len(body) :] * 2
 
 
 def text(words: object, style: str = "", limit: int = 400) -> Text:
     """`clean` as a rich `Text`, which is never parsed as markup."""
     return Text(clean(words, limit), style=style, no_wrap=True, overflow="ellipsis")
-
-
-def _odd_backslashes(words: str) -> bool:
-    return (len(words) - len(words.rstrip("\\"))) % 2 == 1
 
 
 def _limit_marks(words: str, most: int = 2) -> str:

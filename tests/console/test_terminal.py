@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import random
 import unicodedata
 
 import pytest
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from turncoat.console.terminal import clean, plain, text
 
@@ -59,6 +61,13 @@ def test_a_trailing_backslash_does_not_swallow_the_tag_after_it() -> None:
     console = Console(file=io.StringIO(), width=80)
     console.print("[bold]" + plain("C:\\") + "[/bold] end")
     assert console.file.getvalue() == "C:\\ end\n"  # type: ignore[attr-defined]
+
+
+def test_brackets_and_backslashes_in_any_order_are_printed_as_they_are() -> None:
+    rng = random.Random(5)
+    for _ in range(3_000):
+        words = clean("".join(rng.choice("\\[]a/#= x") for _ in range(rng.randint(0, 7))))
+        assert Text.from_markup(f"[bold]{plain(words)}[/bold]", emoji=False).plain == words
 
 
 def test_ten_megabytes_are_cut_to_the_limit() -> None:
