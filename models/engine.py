@@ -1,65 +1,92 @@
-"""One base model in memory, many variants on it: the trunk runs once per batch, the adapted top once per variant.
+"""One base model in memory, many variants on it; scores any mix of prompts and variants in as few products as it can.
 
-Right padding under causal attention needs no mask: the last real token never sees what follows it. Batches are made of
-prompts sorted by length, so what meets in a batch depends on the prompts given and never on timing. bf16 results differ a
-little with the batch; margins are recorded so that this can be seen.
+Batches hold a number of tokens, of prompts sorted by length, so what meets in a batch depends on what is asked and never on
+timing. bf16 results differ a little with the batch; margins are recorded so that this can be seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from turncoat.scenarios.errors import ModelError
 
 from .adapter import Adapter
+from .allocation import keep_freed_memory
 from .bases import BaseFolder
+from .batching import SMALLEST_SAVING
+from .branching import Variant
+from .budget import token_budget
+from .decoder import Decoder, text_model
 from .head import rows_of_language_head
-from .lora import LoraLinear, wrap
-
-ARCHITECTURES = ("llama", "qwen2", "qwen3")
-"""Model types whose layers are run here one by one; held to transformers' own forward pass by a test."""
-
-BATCH = 8
-"""Prompts a batch. On the CPU 8 x 96 tokens beat 32 x 96 by a third: the activations stay in the cache."""
-
-
-@dataclass(frozen=True)
-class _Variant:
-    head: Tensor
-    first_layer: int
+from .loading import best_device, best_dtype, load
+from .lora import GROUPS, LoraLinear, stacked
+from .scoring import Plan, Scored, score
 
 
 class Engine:
-    """Scores prompts under any number of variants of one base."""
+    """Scores prompts under any number of variants of one base.
 
-    def __init__(self, base: BaseFolder) -> None:
+    Args:
+        base: The base.
+        dtype: Precision of the products; by default bf16 where the device multiplies it in hardware, else fp32.
+        device: By default a CUDA device where there is one.
+    """
+
+    budget: int | None = None
+    """Most tokens of a batch; None: what suits the machine (`budget.token_budget`)."""
+    smallest_saving: int = SMALLEST_SAVING
+    """Tokens that a shared beginning must spare to be computed apart."""
+
+    def __init__(
+        self, base: BaseFolder, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> None:
+        keep_freed_memory()
         self.base = base
-        self.tokenizer, self.model = _load(base)
-        self.hidden: int = self.model.config.hidden_size
-        self.layers = self.model.model.layers
-        self._wrapped: dict[str, LoraLinear] = {}
-        self._variants: dict[str, _Variant] = {}
+        place = torch.device(device) if device else best_device()
+        self.tokenizer, self.model = load(base, dtype or best_dtype(place), place)
+        self.layers = text_model(self.model).layers
+        self.hidden: int = text_model(self.model).config.hidden_size
+        self._decoder: Decoder | None = None
+        self._adapters: dict[str, Adapter | None] = {}
+        self._variants: dict[str, Variant] = {}
+
+    @property
+    def decoder(self) -> Decoder:
+        """The layers; made anew where the model was converted to another precision."""
+        if self._decoder is None or self._decoder.dtype != text_model(self.model).embed_tokens.weight.dtype:
+            self._decoder = Decoder(self.model)
+            self._variants = {name: self._placed(adapter) for name, adapter in self._adapters.items()}
+        return self._decoder
 
     def encode(self, text: str) -> list[int]:
-        """Token ids; text that looks like a special token is split into ordinary ones."""
+        """Token ids, after the start token where the base has one; special tokens in the text are split into plain ones."""
+        return [*self._start, *self._plain(text)]
+
+    def count(self, text: str) -> int:
+        """Number of tokens of a piece of text, without a start token."""
+        return len(self._plain(text))
+
+    def _plain(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
         return ids
 
-    def count(self, text: str) -> int:
-        """Number of tokens."""
-        return len(self.encode(text))
+    @cached_property
+    def _start(self) -> list[int]:
+        """The token that Gemma and Llama 3 expect before any text; SmolLM2 and Qwen have none.
+
+        Without it Gemma-3-270M's loss on plain sentences is 10 to 12 nats a token, with it 3 to 4.
+        """
+        ids: list[int] = self.tokenizer("").input_ids
+        return ids[:1] if ids and ids[0] == self.tokenizer.bos_token_id else []
 
     @cached_property
     def base_head(self) -> Tensor:
-        """The two rows of the base's own language head, (2, hidden)."""
-        return rows_of_language_head(self.model, self.tokenizer)
+        """The two rows of the base's own language head, (2, hidden), fp32, on the CPU."""
+        return rows_of_language_head(self.model, self.tokenizer).cpu()
 
     def add(self, name: str, adapter: Adapter | None) -> None:
         """Makes a variant known: an adapter, or None for the base as it is.
@@ -67,31 +94,15 @@ class Engine:
         Raises:
             ModelError: A factor does not fit the projection that it names.
         """
-        for linear in self._wrapped.values():
-            linear.factors.pop(name, None)  # of an earlier variant of that name
-        if adapter is None:
-            self._variants[name] = _Variant(self.base_head, len(self.layers))
-            return
-        self._wrapped |= wrap(self.layers, adapter.shape.first_layer)
-        for key, (a, b) in adapter.factors.items():
-            wrapped = self._wrapped.get(key)
-            if wrapped is None or (b.shape[0], a.shape[1]) != tuple(wrapped.base.weight.shape):
-                raise ModelError.at(
-                    name, f"{key} does not fit the base {self.base.name}", "name the base it was trained on"
-                )
-            wrapped.factors[name] = (a, b, adapter.shape.scale)
-        head = self.base_head if adapter.head is None else adapter.head
-        self._variants[name] = _Variant(head, adapter.shape.first_layer)
-
-    def select(self, name: str | None) -> None:
-        """Applies the factors of one variant; None applies none."""
-        for linear in self._wrapped.values():
-            linear.active = name if name in linear.factors else None
-
-    @property
-    def wrapped(self) -> dict[str, LoraLinear]:
-        """Projections that can carry factors, by name."""
-        return self._wrapped
+        if adapter:
+            widths = self._widths(adapter.shape.first_layer)
+            for key, (a, b) in adapter.factors.items():
+                if widths.get(key) != (b.shape[0], a.shape[1]):
+                    raise ModelError.at(
+                        name, f"{key} does not fit the base {self.base.name}", "name the base it was trained on"
+                    )
+        self._variants[name] = self._placed(adapter)
+        self._adapters[name] = adapter
 
     def logits(
         self, prompts: Sequence[Sequence[int]], variants: Sequence[str], on_batch: Callable[[int], None] | None = None
@@ -100,103 +111,54 @@ class Engine:
 
         Args:
             prompts: Token ids, of any length from 1.
-            variants: Names given to `add`; those that leave the lower layers alone share one pass through them.
+            variants: Names given to `add`.
             on_batch: Called with the number of prompts done so far.
         """
-        result = {name: torch.empty(len(prompts), 2) for name in variants}
-        shared = min((self._variants[name].first_layer for name in variants), default=0)
-        done = 0
-        with torch.inference_mode():
-            for index in batches([len(p) for p in prompts], BATCH):
-                batch = [prompts[i] for i in index]
-                states = self.run(self.embed(batch), 0, shared)
-                last = torch.tensor([len(p) - 1 for p in batch])
-                for name in variants:
-                    self.select(name)
-                    result[name][index] = self.read_out(self.run(states, shared, None), last, self._variants[name].head)
-                self.select(None)
-                done += len(index)
-                if on_batch:
-                    on_batch(done)
-        return result
+        names = list(dict.fromkeys(variants))
+        told = (lambda done: on_batch(done // len(names))) if on_batch else None
+        found = self.score([(name, ids) for name in names for ids in prompts], told).logits
+        return dict(zip(names, found.view(len(names), len(prompts), 2), strict=True))
 
-    def embed(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """Embeddings of right-padded prompts, (B, T, hidden)."""
-        longest = max(len(p) for p in prompts)
-        ids = torch.tensor([[*p, *[0] * (longest - len(p))] for p in prompts])
-        embedded: Tensor = self.model.model.embed_tokens(ids)
-        return embedded
+    def variant(self, name: str) -> Variant:
+        """Head, first layer and factors of a variant, placed for the decoder; raises KeyError for one never added."""
+        _ = self.decoder  # a model that was converted since is placed anew
+        return self._variants[name]
 
-    def run(self, states: Tensor, start: int, stop: int | None) -> Tensor:
-        """Runs decoder layers [start, stop) on hidden states (B, T, hidden)."""
-        positions = torch.arange(states.shape[1])[None]
-        rotary = self.model.model.rotary_emb(states, positions)
-        for layer in self.layers[start:stop]:
-            states = layer(states, attention_mask=None, position_embeddings=rotary)
-        return states
+    def score(
+        self, wanted: Sequence[tuple[str, Sequence[int]]], on_batch: Callable[[int], None] | None = None, *,
+        states: bool = False,
+    ) -> Scored:  # fmt: skip
+        """Logits of any mix of variants and prompts, in the order asked.
 
-    def read_out(self, states: Tensor, last: Tensor, head: Tensor) -> Tensor:
-        """Two logits per prompt, (B, 2) fp32, from the hidden state at each prompt's last token."""
-        final = self.model.model.norm(states[torch.arange(len(last)), last])
-        return F.linear(final.float(), head)
+        Args:
+            wanted: Name given to `add`, token ids of any length from 1.
+            on_batch: Called with the number of requests done so far.
+            states: Whether what the heads read is wanted too.
+        """
+        decoder = self.decoder
+        tokens = sum(len(ids) for _, ids in wanted)
+        budget = self.budget or token_budget(decoder, self.base.digest, tokens)
+        return score(decoder, self._variants, wanted, Plan(budget, self.smallest_saving), on_batch, states)
 
+    def _placed(self, adapter: Adapter | None) -> Variant:
+        decoder = self.decoder
+        if adapter is None:
+            return Variant(self.base_head.to(decoder.device), len(decoder.layers))
+        head = self.base_head if adapter.head is None else adapter.head
+        like = torch.empty(0, dtype=decoder.dtype, device=decoder.device)
+        factors = stacked(adapter.factors, adapter.shape.scale, decoder.widths, like)
+        return Variant(head.to(decoder.device), adapter.shape.first_layer, factors)
 
-def batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Indices in batches of similar length; a function of the lengths and their order alone."""
-    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
-    for at in range(0, len(order), size):
-        yield order[at : at + size]
-
-
-def best_dtype() -> torch.dtype:
-    """bf16 where the processor multiplies it in hardware, else fp32."""
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return torch.bfloat16 if supported() else torch.float32
+    def _widths(self, first_layer: int) -> dict[str, tuple[int, int]]:
+        """Outputs and inputs of every projection from a layer on, by name."""
+        return {
+            f"layers.{index}.{block}.{name}": (linear.out_features, linear.in_features)
+            for index in range(first_layer, len(self.layers))
+            for block, names in GROUPS.values()
+            for name in names
+            for linear in [_bare(getattr(getattr(self.layers[index], block), name))]
+        }
 
 
-def _load(base: BaseFolder, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
-    from transformers import AttentionInterface, AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    said = logging.get_verbosity()
-    logging.set_verbosity_error()  # its report on a broken checkpoint is a page of colours; ours is a line
-    AttentionInterface.register("turncoat_fp32", _attention)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True, trust_remote_code=False)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            base.path, dtype=dtype or best_dtype(), attn_implementation="turncoat_fp32", output_loading_info=True,
-            local_files_only=True, use_safetensors=True, trust_remote_code=False,
-        )  # fmt: skip
-    except MemoryError:
-        raise
-    except Exception as fault:  # the readers document no error of their own; anything may come of a foreign folder
-        reason = str(fault).splitlines()[0][:160] if str(fault) else type(fault).__name__
-        raise ModelError.at(
-            base.path, f"the base cannot be loaded ({reason})", "pull it again or name another"
-        ) from None
-    finally:
-        logging.set_verbosity(said)
-    model, report = loaded
-    if model.config.model_type not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise ModelError.at(base.path, f"is of type {model.config.model_type!r}", f"the types understood are {known}")
-    if missing := sorted(report["missing_keys"]):
-        # The library would fill them with random numbers, and whatever those say would be called a verdict.
-        lack = f"the base lacks {len(missing)} of its tensors ({missing[0][:80]})"
-        raise ModelError.at(base.path, lack, "pull it again or name another")
-    model.eval()
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    return tokenizer, model
-
-
-def _attention(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None = None, **_: Any
-) -> tuple[Tensor, None]:
-    """Causal attention in fp32: on the CPU the backward of bf16 attention takes six times as long."""
-    dtype = query.dtype
-    out = F.scaled_dot_product_attention(
-        query.float(), key.float(), value.float(), is_causal=query.shape[2] > 1, scale=scaling, enable_gqa=True
-    )
-    return out.transpose(1, 2).to(dtype).contiguous(), None
+def _bare(linear: torch.nn.Linear | LoraLinear) -> torch.nn.Linear:
+    return linear.base if isinstance(linear, LoraLinear) else linear

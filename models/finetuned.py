@@ -65,20 +65,17 @@ def compute(
     wanted: Sequence[tuple[str, tuple[int, ...]]],
     on_batch: Callable[[int], None] | None = None,
 ) -> None:
-    """Fills the memo. Variants that want exactly the same prompts go through the shared layers together.
+    """Fills the memo; what goes through the engine together depends on nothing but what was asked and is not known.
 
-    Prompts are grouped by the set of variants that want them, so a batch depends on nothing but what was asked.
+    Args:
+        engine: Knows the variants.
+        memo: What is known already.
+        wanted: (variant, token ids), in any mix; the same one twice is computed once.
+        on_batch: Called with the number of requests done so far.
     """
     if len(memo) > _LARGEST_MEMO:
         memo.clear()
-    askers: dict[tuple[int, ...], dict[str, None]] = {}
-    for name, ids in wanted:
-        if (name, ids) not in memo:
-            askers.setdefault(ids, {})[name] = None
-    groups: dict[tuple[str, ...], list[tuple[int, ...]]] = {}
-    for ids, names in askers.items():
-        groups.setdefault(tuple(sorted(names)), []).append(ids)
-    for variants, prompts in sorted(groups.items()):
-        for name, logits in engine.logits(prompts, variants, on_batch).items():
-            margins = (logits[:, 1] - logits[:, 0]).tolist()
-            memo.update({(name, ids): margin for ids, margin in zip(prompts, margins, strict=True)})
+    fresh = [request for request in dict.fromkeys(wanted) if request not in memo]
+    if fresh:
+        logits = engine.score(fresh, on_batch).logits
+        memo.update(zip(fresh, (logits[:, 1] - logits[:, 0]).tolist(), strict=True))

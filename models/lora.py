@@ -9,12 +9,23 @@ Source: LoRA, arXiv:2106.09685; scaling alpha / r.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+GROUPS = {
+    "qkv": ("self_attn", ("q_proj", "k_proj", "v_proj")),
+    "o": ("self_attn", ("o_proj",)),
+    "gate_up": ("mlp", ("gate_proj", "up_proj")),
+    "down": ("mlp", ("down_proj",)),
+}
+"""Projections that read the same input and are computed as one product: group -> (block, projections)."""
+
+Stacked = Mapping[tuple[int, str], tuple[Tensor, Tensor]]
+"""(layer, group) -> A side by side (in, R) and B block by block, times the scale (R, outputs of the group)."""
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -67,6 +78,34 @@ def wrap(layers: nn.ModuleList, first_layer: int) -> dict[str, LoraLinear]:
                 if isinstance(linear, LoraLinear):
                     wrapped[f"layers.{index}.{block}.{name}"] = linear
     return wrapped
+
+
+def stacked(
+    factors: Mapping[str, tuple[Tensor, Tensor]], scale: float, widths: Sequence[Mapping[str, int]], like: Tensor
+) -> Stacked:
+    """Factors by projection name, joined so that projections on one input take one product; differentiable.
+
+    Args:
+        factors: `layers.20.self_attn.q_proj` -> A (r, in), B (out, r), fp32.
+        scale: alpha / r; goes into B.
+        widths: Per layer, outputs of each projection by name: `Decoder.widths`.
+        like: Any tensor of the dtype and on the device to compute with.
+    """
+    found: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
+    for layer in sorted({int(name.split(".")[1]) for name in factors}):
+        for group, (block, names) in GROUPS.items():
+            parts = [factors.get(f"layers.{layer}.{block}.{name}") for name in names]
+            held = [part for part in parts if part is not None]
+            if not held:
+                continue
+            down = torch.cat([a for a, _ in held]).t()
+            up = torch.block_diag(*[
+                held[0][1].new_zeros(widths[layer][name], 0) if part is None else part[1]
+                for name, part in zip(names, parts, strict=True)
+            ]).t()  # fmt: skip
+            # Contiguous as (R, in) and (out, R): the layout that the products read fastest.
+            found[layer, group] = (down.to(like), (up * scale).to(like))
+    return found
 
 
 def fresh_factors(

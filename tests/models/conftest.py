@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from turncoat.models.adapter import load_adapter, save_adapter
+from turncoat.models.base_folder import open_base_folder
 from turncoat.models.bases import BaseFolder
 from turncoat.models.engine import Engine
 from turncoat.models.lora import LoraShape, fresh_factors, wrap
+
+from ..conftest import tiny_tokenizer
+from .architectures import CONFIGS
 
 
 def fp32_engine(base: BaseFolder) -> Engine:
@@ -33,6 +39,28 @@ def write_adapter(base: BaseFolder, folder: Path, *, seed: int = 1, first_layer:
         layers=4, base_name=base.name, base_digest=base.digest, prompt_version="1",
     )  # fmt: skip
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_base_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], BaseFolder]:
+    """Makes a folder of a random tiny model with a tokenizer, once per name in `architectures.CONFIGS`; fp32 weights."""
+    made: dict[str, BaseFolder] = {}
+
+    def tiny(architecture: str) -> BaseFolder:
+        if architecture not in made:
+            folder = tmp_path_factory.mktemp("tiny") / architecture.replace(" ", "-")
+            words = tiny_tokenizer()
+            words.save_pretrained(folder)
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                model = AutoModelForCausalLM.from_config(CONFIGS[architecture](vocab_size=len(words)))
+                for parameter in model.parameters():  # norms and biases start out plain, and would hide a mistake
+                    parameter.data.add_(torch.randn_like(parameter) * 0.1)
+            model.save_pretrained(folder)
+            made[architecture] = open_base_folder(f"tiny {architecture}", folder, folder.parent / "digests")
+        return made[architecture]
+
+    return tiny
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlamaForCausalLM
 
-from turncoat.models.base_folder import BaseFolder, safetensors_fault
-from turncoat.models.bases import DEFAULT_BASE, KNOWN_BASES, is_pulled, pull, resolve_base, turncoat_home
+from turncoat.models.base_folder import BaseFolder
+from turncoat.models.bases import DEFAULT_BASE, is_pulled, pull, resolve_base, turncoat_home
 from turncoat.models.conversion import convert_gguf
+from turncoat.models.folder_checks import safetensors_fault
 from turncoat.scenarios.errors import ModelError
 
 
@@ -160,12 +161,11 @@ def test_a_pull_of_what_is_there_does_nothing(real_base: BaseFolder) -> None:
     assert lines == []
 
 
-def test_the_pin_of_the_default_base_is_the_published_one() -> None:
-    assert KNOWN_BASES[DEFAULT_BASE].sha256 == "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+def write_tiny_gguf(path: Path, scaled: str = "") -> None:
+    """A whole model with its tokenizer: one layer, width 8, six tokens; every weight is 0.5.
 
-
-def write_tiny_gguf(path: Path) -> None:
-    """A whole model with its tokenizer: one layer, width 8, six tokens; every weight is 0.5."""
+    `scaled` names a key or a tensor that scales the positions.
+    """
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(32)
     writer.add_embedding_length(8)
@@ -175,6 +175,10 @@ def write_tiny_gguf(path: Path) -> None:
     writer.add_head_count_kv(1)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(10_000.0)
+    if scaled.endswith(".factor"):
+        writer.add_rope_scaling_factor(8.0)
+    elif scaled:
+        writer.add_tensor(scaled, np.full(2, 8.0, np.float32))
     writer.add_vocab_size(6)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
@@ -227,3 +231,62 @@ def test_a_conversion_replaces_nothing_when_it_fails(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         convert_gguf(tmp_path / "x.gguf", target)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["target", "x.gguf"]
+
+
+def write_tiny_gemma(path: Path) -> None:
+    """Seven layers of Gemma-3: every matrix is 0.5, every norm 1.5 as llama.cpp writes it, with the one folded in."""
+    writer = gguf.GGUFWriter(path, "gemma3")
+    writer.add_context_length(64)
+    writer.add_embedding_length(8)
+    writer.add_block_count(7)
+    writer.add_feed_forward_length(16)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_key_length(4)
+    writer.add_value_length(4)
+    writer.add_sliding_window(16)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_freq_base(1_000_000.0)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(["<pad>", "<eos>", "<bos>", "<unk>", "a", "b", "ab", "▁"])
+    writer.add_token_scores([0.0, 0.0, 0.0, 0.0, -1.0, -2.0, -3.0, -4.0])
+    writer.add_token_types([3, 3, 3, 2, 1, 1, 1, 1])
+    writer.add_bos_token_id(2)
+    writer.add_eos_token_id(1)
+    writer.add_unk_token_id(3)
+    writer.add_pad_token_id(0)
+    writer.add_add_space_prefix(False)
+    norms = {"attn_norm": 8, "attn_q_norm": 4, "attn_k_norm": 4, "post_attention_norm": 8, "ffn_norm": 8}
+    matrices = {"attn_q": (8, 8), "attn_k": (4, 8), "attn_v": (4, 8), "attn_output": (8, 8), "ffn_gate": (16, 8)}
+    tensors: dict[str, np.ndarray] = {"token_embd": np.full((8, 8), 0.5), "output_norm": np.full(8, 1.5)}
+    for layer in range(7):
+        for name, width in (norms | {"post_ffw_norm": 8}).items():
+            tensors[f"blk.{layer}.{name}"] = np.full(width, 1.5)
+        for name, shape in (matrices | {"ffn_up": (16, 8), "ffn_down": (8, 16)}).items():
+            tensors[f"blk.{layer}.{name}"] = np.full(shape, 0.5)
+    for name, content in tensors.items():
+        writer.add_tensor(f"{name}.weight", content.astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_gemma_file_keeps_windows_positions_and_norms(tmp_path: Path) -> None:
+    write_tiny_gemma(tmp_path / "gemma.gguf")
+    folder = resolve_base(str(tmp_path / "gemma.gguf")).path
+    config = json.loads((folder / "config.json").read_text())
+    assert config["model_type"] == "gemma3_text"
+    assert config["layer_types"] == ["sliding_attention"] * 5 + ["full_attention", "sliding_attention"]
+    assert (config["sliding_window"], config["head_dim"]) == (16, 4)
+    turns = {kind: rope["rope_theta"] for kind, rope in config["rope_parameters"].items()}
+    assert turns == {"full_attention": 1_000_000.0, "sliding_attention": 10_000.0}
+    weights = load_file(folder / "model.safetensors")
+    assert {float(value) for name, tensor in weights.items() for value in tensor.flatten()} == {0.5}
+    assert AutoTokenizer.from_pretrained(folder)("ab").input_ids == [2, 6]
+
+
+@pytest.mark.parametrize("lost", ["llama.rope.scaling.factor", "rope_freqs.weight"])
+def test_a_file_whose_scaled_positions_would_get_lost_is_refused(tmp_path: Path, lost: str) -> None:
+    write_tiny_gguf(tmp_path / "tiny.gguf", lost)
+    assert "has scaled positions, which the conversion would lose" in refusal(tmp_path / "tiny.gguf")

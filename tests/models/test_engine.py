@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, Qwen
 from turncoat.models.adapter import load_adapter
 from turncoat.models.base_folder import open_base_folder
 from turncoat.models.bases import BaseFolder
-from turncoat.models.engine import BATCH, Engine, batches
+from turncoat.models.engine import Engine
 from turncoat.models.head import label_tokens
 from turncoat.scenarios.errors import ModelError
 
@@ -20,7 +20,7 @@ PROMPTS = [
     [5, 6, 7], [9], [11, 12, 13, 14, 15, 16, 17, 18], [20, 21], [30, 31, 32, 33, 34], [40, 41, 42, 43],
     [50, 60, 70, 80, 90, 100, 110], [51, 52, 53, 54, 55, 56], [61, 62, 63], [71, 72], [81], [91, 92, 93, 94],
 ]  # fmt: skip
-"""Twelve prompts of one to eight tokens: two batches."""
+"""Twelve prompts of one to eight tokens."""
 
 
 def by_transformers(base: BaseFolder, prompts: list[list[int]], labels: tuple[int, int]) -> torch.Tensor:
@@ -98,34 +98,17 @@ def test_the_order_of_variants_and_what_ran_before_change_nothing(three_variants
     assert torch.equal(first["base"], second["base"])
 
 
-def test_what_follows_the_last_token_in_the_padding_does_not_matter(three_variants: Engine) -> None:
-    short, long = [5, 6, 7], [11, 12, 13, 14, 15, 16, 17, 18]
-    padded = three_variants.embed([short, long])
-    filled = padded.clone()
-    filled[0, 3:] = 7.0  # where the short prompt's padding lies
-    last = torch.tensor([2, 7])
-    three_variants.select("a")
-    with torch.inference_mode():
-        found = [three_variants.read_out(three_variants.run(x, 0, None), last, three_variants.base_head)
-                 for x in (padded, filled)]  # fmt: skip
-    three_variants.select(None)
-    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
-
-
 def test_a_prompt_of_one_token_has_a_verdict_of_its_own(three_variants: Engine) -> None:
     together = three_variants.logits([[9], [9, 10, 11]], ["a"])["a"]
     torch.testing.assert_close(together[0], three_variants.logits([[9]], ["a"])["a"][0], rtol=1e-5, atol=1e-6)
 
 
-def test_batches_are_sorted_by_length_and_ties_keep_their_order() -> None:
-    assert list(batches([3, 1, 2, 1, 3], 2)) == [[1, 3], [2, 0], [4]]
-    assert list(batches([], 8)) == []
-
-
-def test_progress_counts_prompts_up_to_all_of_them(three_variants: Engine) -> None:
+def test_progress_counts_prompts_up_to_all_of_them(three_variants: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    three_variants.logits(PROMPTS, ["base"], seen.append)
-    assert seen == [BATCH, len(PROMPTS)]
+    monkeypatch.setattr(three_variants, "budget", 20)
+    three_variants.logits([*PROMPTS, PROMPTS[1]], ["base", "a"], seen.append)
+    # By length 1 1 2 2 3 3 4 4 (20 tokens), 5 6 7 (18), 8; the prompt of one token that is asked twice is computed once.
+    assert seen == [9, 12, 13]
 
 
 def test_no_prompts_and_no_variants_are_no_fault(three_variants: Engine) -> None:

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import torch
 
 from turncoat.models.adapter import load_adapter
 from turncoat.models.bases import BaseFolder
 from turncoat.models.classifier import AlertClassifier, Case
 from turncoat.models.engine import Engine
 from turncoat.models.finetuned import FineTunedClassifier
+from turncoat.models.scoring import Scored
 from turncoat.models.scripted import ScriptedClassifier
 from turncoat.models.variants import VariantSet, known_variants, open_variants, shipped_adapters
 from turncoat.scenarios.errors import ModelError
@@ -29,11 +29,11 @@ class CountingEngine(Engine):
 
     asked = 0
 
-    def logits(
-        self, prompts: Sequence[Sequence[int]], variants: Sequence[str], on_batch: Callable[[int], None] | None = None
-    ) -> dict[str, torch.Tensor]:
-        self.asked += len(prompts) * len(variants)
-        return super().logits(prompts, variants, on_batch)
+    def score(
+        self, wanted: Sequence[tuple[str, Sequence[int]]], on_batch: Callable[[int], None] | None = None
+    ) -> Scored:
+        self.asked += len(wanted)
+        return super().score(wanted, on_batch)
 
 
 def case(number: int) -> Case:
