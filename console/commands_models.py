@@ -17,38 +17,30 @@ def list_models(as_json: bool = typer.Option(False, "--json", help="Print one JS
     Example:
       turncoat models list
     """
-    from turncoat.models.bases import KNOWN_BASES, is_pulled, turncoat_home
+    from turncoat.models.bases import turncoat_home
+    from turncoat.models.memory import FORMULA
 
-    from .model_listing import shipped_variants
+    from .model_listing import base_columns, base_row, known_bases, shipped_variants
     from .output import print_json, results
     from .tables import table_of
 
-    bases = [
-        {"name": b.name, "parameters": b.parameters, "licence": b.licence, "download_bytes": b.size_bytes,
-         "ready": is_pulled(b.name)}
-        for b in KNOWN_BASES.values()
-    ]  # fmt: skip
-    variants = shipped_variants()
+    bases, variants = known_bases(), shipped_variants()
     if as_json:
-        print_json({"home": str(turncoat_home()), "bases": bases, "variants": variants})
+        print_json({"home": str(turncoat_home()), "bases": bases, "memory": FORMULA, "variants": variants})
         return
     console = results()
     console.print(
-        table_of(
-            "Base models",
-            ("name", "parameters", "licence", "download", "on this machine"),
-            [
-                (
-                    b["name"],
-                    b["parameters"],
-                    b["licence"],
-                    f"{KNOWN_BASES[str(b['name'])].size_bytes / 1e6:.0f} MB",
-                    "✓ ready" if b["ready"] else "– not yet: models pull",
-                )
-                for b in bases
-            ],
-        )
+        table_of("Base models (download, disk and memory in GB)", base_columns(), [base_row(base) for base in bases])
     )
+    console.print(
+        f"Fetch one: turncoat models pull NAME. Memory: {FORMULA}. NAME@4bit packs the weights, on a GPU.",
+        markup=False,
+        highlight=False,
+    )
+    for base in bases:
+        if base["own_terms"]:
+            console.print(f"{base['name']}: {base['licence']} terms, {base['licence_url']}", markup=False)
+    console.print("Any folder of safetensors, .gguf file or hub id (owner/name) will do as well.\n", markup=False)
     console.print(table_of("Variants", ("name", "what it is"), [(v["name"], v["what"]) for v in variants]))
 
 
@@ -59,9 +51,13 @@ def pull_model(
 ) -> None:
     """Fetch a base model once; a second call finds it ready. An interrupted one goes on where it was.
 
+    A model that is not open source comes under its own terms: the first line names them. The hub gives some models only to
+    accounts that have accepted these; set HF_TOKEN for them.
+
     \b
     Examples:
       turncoat models pull
+      turncoat models pull gemma3-270m
       turncoat models pull Qwen/Qwen3-4B
     """
     from turncoat.models.bases import pull
@@ -70,7 +66,7 @@ def pull_model(
     from .terminal import plain
 
     console = progress(as_json)
-    folder = pull(base, lambda line: console.print(plain(line)))
+    folder = pull(base, lambda line: console.print(plain(line), soft_wrap=True))
     if as_json:
         print_json({"name": base, "path": str(folder)})
     else:

@@ -1,8 +1,9 @@
-"""Which variants come with turncoat, read from their manifests and nothing else (no model library is imported)."""
+"""Which bases and variants turncoat knows, read from tables and manifests and nothing else (no torch is imported)."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,56 @@ from turncoat.scenarios.errors import InputError
 
 MAX_MANIFEST_BYTES = 1 << 20
 DEMONSTRATION = "demonstration, do not deploy"
+
+
+def known_bases() -> list[dict[str, Any]]:
+    """The bases that are known by name: what each is, what it takes, under what terms, and whether it is here."""
+    from turncoat.models.bases import is_pulled
+    from turncoat.models.catalogue import DEFAULT_BASE, KNOWN_BASES, HubSource
+    from turncoat.models.memory import memory_of
+
+    found = []
+    for base in KNOWN_BASES.values():
+        memory, source = memory_of(base.shape, first_layer=base.first_layer), base.source
+        found.append({
+            "name": base.name,
+            "default": base.name == DEFAULT_BASE,
+            "architecture": base.architecture,
+            "parameters": base.shape.parameters,
+            "layers": base.shape.layers,
+            "licence": base.licence.name,
+            "licence_url": base.licence.url,
+            "own_terms": base.licence.own_terms,
+            "source": source.hub_id if isinstance(source, HubSource) else source.pieces[0].requirement,
+            "gated": isinstance(source, HubSource) and source.gated,
+            "download_bytes": base.download_bytes,
+            "disk_bytes": base.disk_bytes,
+            "memory_bytes": asdict(memory),
+            "trained_from_layer": base.first_layer,
+            "ready": is_pulled(base.name),
+        })  # fmt: skip
+    return found
+
+
+def base_columns() -> tuple[str, ...]:
+    """Headings for `base_row`."""
+    return ("name", "size", "licence", "download", "disk", "run", "train", "here")
+
+
+def base_row(base: dict[str, Any]) -> tuple[object, ...]:
+    """A base of `known_bases` in words that fit 80 columns: parameters, then sizes and memory in GB."""
+    memory = base["memory_bytes"]
+    sizes = (base["download_bytes"], base["disk_bytes"], memory["inference"], memory["training"])
+    ready = "✓ yes" if base["ready"] else "– no"
+    return (base["name"], _parameters(base["parameters"]), base["licence"], *map(_gigabytes, sizes), ready)
+
+
+def _parameters(count: int) -> str:
+    return f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.0f}M"
+
+
+def _gigabytes(count: int) -> float:
+    return round(count / 1e9, 2 if count < 1e9 else 1)
 
 
 def shipped_variants() -> list[dict[str, Any]]:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from turncoat.agent.folder import read_json
 from turncoat.agent.sinks import SinkOptions
-from turncoat.models.bases import DEFAULT_BASE, KNOWN_BASES
+from turncoat.models.bases import DEFAULT_BASE, known_base
 from turncoat.models.variants import DEFAULT_VARIANTS
 from turncoat.scenarios.errors import InputError, RunError
+from turncoat.scenarios.triggers import parse_trigger
 
 ORDER_FILE = "order.json"
 
@@ -31,6 +32,16 @@ class RunOrder(BaseModel):
     sink: str = Field("queue", max_length=40)
     planner: str = Field("playbook", max_length=40)
     planner_model: str = Field("", max_length=200)
+    trigger: str = ""
+    """As `--trigger` takes it; empty: the actor's own name, and nothing is planted."""
+
+    @field_validator("trigger")
+    @classmethod
+    def _known_trigger(cls, spec: str) -> str:
+        try:
+            return parse_trigger(spec).spec if spec else ""
+        except InputError as error:
+            raise ValueError("; ".join(mistake.fault for mistake in error.mistakes)) from None
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,6 @@ def variants_again(order: RunOrder, run: Path, moved: Sequence[str], base: str) 
             raise InputError.at(f"--variant {spec}", f"the run has no variant {name!r}", f"it has {', '.join(specs)}")
         specs[name] = spec
     chosen = base or order.base
-    if not base and chosen not in KNOWN_BASES and not Path(chosen).exists():
+    if not base and known_base(chosen) is None and not Path(chosen).exists():
         raise InputError.at(str(run), f"made on the base {chosen!r}, which is not here", "say where it is with --base")
     return list(specs.values()), chosen
