@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from turncoat.scenarios.records import Alert
 
 from .backoff import Again, Backoff
+from .case_text import case_text
 from .journal import Journal
 from .outbound import NoReply, Outbound, Reply, checked_url
 from .queue_sink import QueueSink, key_of
@@ -26,9 +27,6 @@ MAX_TOKENS = 400
 SILENCES = 3
 """Alerts in a row without any reply, after which the endpoint is left alone for `REST_S`."""
 REST_S = 60.0
-_TEXT_CHARACTERS = 2000
-_FIELDS = 40
-_EVIDENCE = 32
 _WORTH_WAITING = frozenset({408, 425, 429})
 
 INSTRUCTION = (
@@ -193,22 +191,7 @@ def endpoint(url: str) -> str:
 
 def request(model: str, alert: Alert, investigation: Investigation) -> dict[str, Any]:
     """The body of the question. What the first model thought is left out: an opinion that knows it is no second one."""
-    entities = {name: getattr(alert.entities, name) for name in type(alert.entities).__dataclass_fields__}
-    case = {
-        "title": alert.title,
-        "time": alert.time.isoformat(),
-        "severity": str(alert.severity),
-        "product": alert.product,
-        "technique": alert.technique,
-        "activity": alert.activity,
-        "entities": {name: value for name, value in entities.items() if value is not None},
-        "fields": dict(list(alert.raw.items())[:_FIELDS]),
-        "evidence": [
-            {"tool": e.tool, "answer": e.answer, "failed": e.failed} for e in investigation.evidence[:_EVIDENCE]
-        ],
-    }
-    # In JSON with these three escaped, no text of the alert can close the delimiter.
-    text = json.dumps(_bounded(case)).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    text = case_text(alert, investigation.evidence, for_planning=False)
     return {
         "model": model,
         "messages": [
@@ -239,13 +222,3 @@ def parse_opinion(reply: Reply) -> Opinion:
         return Opinion.model_validate_json(choice.message.content)
     except (ValidationError, RecursionError):
         raise _Odd("the answer does not fit the schema") from None
-
-
-def _bounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_bounded(str(name)): _bounded(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_bounded(part) for part in value]
-    if isinstance(value, str):
-        return value if len(value) <= _TEXT_CHARACTERS else value[: _TEXT_CHARACTERS - 1] + "…"
-    return value

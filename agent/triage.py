@@ -1,4 +1,4 @@
-"""Alerts that nobody here wrote, through the same loop, in bulk.
+"""Alerts that nobody here wrote, through the loop's nodes in bulk.
 
 No tool knows anything about an outside alert, so its investigation is one verdict on the alert alone. What could not be
 read is escalated too, forced: an attacker who breaks his own log line must not thereby slip past.
@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from turncoat.models.classifier import AlertClassifier, Case, Verdict
 from turncoat.scenarios.enterprise import World
-from turncoat.scenarios.errors import Mistake
+from turncoat.scenarios.errors import Mistake, RunError
 from turncoat.scenarios.formats import LabelledAlert
 from turncoat.scenarios.formats.vendor_fields import UNKNOWN_TIME
 from turncoat.scenarios.records import Alert, AlertStream
 from turncoat.tools.records import Evidence
 from turncoat.tools.toolbox import Toolbox
 
-from .graph import Graph, graph_of
+from .bulk import Seat, investigate_together
 from .guards import force_escalation
 from .nodes import Desk
 from .policy import ThresholdPolicy
 from .records import Decision, Investigation, Settings
 from .sinks import CloudSink
-from .state import State, investigation_of, start
-from .warming import Foreseen, warm_up
+from .warming import Foreseen
 
 CHUNK = 256
 """Alerts whose prompts are computed together: the batches are a function of the input, never of timing."""
@@ -89,32 +87,31 @@ class OutsideDesks:
     def __init__(self, variants: Mapping[str, AlertClassifier], settings: Settings, sink: CloudSink) -> None:
         self._variants = variants
         self._tray = _Tray()
+        self._sink = sink
         policy = ThresholdPolicy.under(settings)
-        self._foreseen = {name: Foreseen(name, classifier) for name, classifier in variants.items()}
-        self._desks = {
-            name: _TrayDesk(self._tray, mine, policy, sink, settings) for name, mine in self._foreseen.items()
-        }
-        self._graphs: dict[str, Graph] = {name: graph_of(desk) for name, desk in self._desks.items()}
+        foreseen = [Foreseen(name, classifier) for name, classifier in variants.items()]
+        self._seats: list[Seat] = [(_TrayDesk(self._tray, mine, policy, sink, settings), mine) for mine in foreseen]
+        self._done: dict[tuple[str, str], Investigation] = {}
 
     def lay_out(self, alerts: Sequence[Alert]) -> None:
-        """Takes these alerts, each with a uid of its own, in place of the last ones, and has their verdicts computed."""
-        for mine in self._foreseen.values():
-            mine.forget()
+        """Takes these alerts, each with a uid of its own, in place of the last ones, and decides about them."""
         self._tray.alerts = {alert.uid: alert for alert in alerts}
-        # A failure here is not ours to judge: the graph asks again, alert by alert, and forces what stays unanswered.
-        warm_up(
-            self._variants,
-            [(self._desks[name], self._foreseen[name]) for name in self._desks],
-            [alerts] * len(self._desks),
-        )
+        decided = investigate_together(self._variants, self._seats, [alerts] * len(self._seats))
+        self._done = {(one.uid, one.variant): one for at_seat in decided for one in at_seat}
 
     def investigate(self, uid: str, variant: str) -> Investigation:
-        """Sends one of the alerts through the graph of a variant.
+        """What a variant decided about one of the alerts, delivered where it is escalated.
 
         Raises:
             OSError: The sink could not deliver it.
+            RunError: The alert is not one of those that lie here.
         """
-        return investigation_of(cast("State", self._graphs[variant].invoke(start(uid, variant))), principal="")
+        done = self._done.get((uid, variant))
+        if done is None:
+            raise RunError(f"no alert {uid!r} among the {len(self._tray.alerts)} that lie here for {variant!r}")
+        if done.decision.action == "escalate":
+            self._sink.send(self._tray.alerts[uid], done)
+        return done
 
 
 class _Tray:
@@ -133,7 +130,7 @@ class _Tray:
 
 
 class _TrayDesk(Desk):
-    """A desk whose alerts change, so that a graph is built once and not for every few alerts."""
+    """A desk whose alerts change, so that nothing has to be set up anew for every few alerts."""
 
     @property
     def alerts(self) -> Mapping[str, Alert]:

@@ -1,7 +1,12 @@
-"""Computes the verdicts that the graph will ask for, many at a time. Only speed: the graph remains the decision path.
+"""Where many investigations meet: their cases are asked about together, many at a time. Only speed, nothing is decided here.
 
 The batches are a function of the alerts, never of timing or of what an earlier run had finished, because bf16 results
-depend a little on the company that a prompt keeps in its batch.
+depend a little on the company that a prompt keeps in its batch. That is why no graphs run side by side and queue for a
+batch: who arrives in time would be the clock's choice, and to make it the inputs' one each batch must wait for the last
+graph, which is what `warm_up` does without threads. It plays the rounds of a chunk ahead; the graphs then run one after
+another and find their verdicts in `Foreseen`. `bulk.investigate_together`, which has no graphs, asks the same way.
+
+A planner whose questions cannot be told ahead is not played ahead: its graph asks about each case alone.
 """
 
 from __future__ import annotations
@@ -83,7 +88,7 @@ def warm_up(
         if foreseeable(desk, alert)
     ]
     while pending:
-        trouble = _ask_together(variants, [(foreseen, case) for _, foreseen, case in pending]) or trouble
+        trouble = ask_together(variants, [(foreseen, case) for _, foreseen, case in pending]) or trouble
         pending = [
             (desk, foreseen, Case(case.alert, gather_round(desk, case.alert, case.context)[0]))
             for desk, foreseen, case in pending
@@ -94,16 +99,28 @@ def warm_up(
     return trouble
 
 
-def _ask_together(variants: Mapping[str, AlertClassifier], asked: Sequence[tuple[Foreseen, Case]]) -> str:
+def ask_together(variants: Mapping[str, AlertClassifier], asked: Sequence[tuple[Foreseen, Case]]) -> str:
+    """Has cases computed in as few calls as can be: all variants in one where they offer `warm`, else one per seat.
+
+    Args:
+        variants: Offers `warm`, or not.
+        asked: Who is to know the verdict, and the case. The order shapes the batches.
+
+    Returns:
+        What failed, in one line; empty if nothing did. What failed is not known to its `Foreseen`.
+    """
     trouble = ""
     if isinstance(variants, Warmable):
         try:
             variants.warm([(foreseen.variant, case) for foreseen, case in asked])
         except Exception as error:
             trouble = one_line(error)
-    for foreseen in dict.fromkeys(foreseen for foreseen, _ in asked):
+    by_owner: dict[Foreseen, list[Case]] = {}
+    for foreseen, case in asked:
+        by_owner.setdefault(foreseen, []).append(case)
+    for foreseen, cases in by_owner.items():
         try:
-            foreseen.foresee([case for owner, case in asked if owner is foreseen])
+            foreseen.foresee(cases)
         except Exception as error:
             trouble = one_line(error)
     return trouble

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from turncoat.agent.outbound import Outbound
+from turncoat.agent.spool import Spool
+from turncoat.agent.webhook import WebhookSink
 from turncoat.scenarios.facts import Baseline, Peers, SignIns
 from turncoat.scenarios.records import Alert, AlertStream, Entities, GroundTruth, Severity
 from turncoat.scenarios.world import World, build_world
+
+from .servers import LocalServer
 
 MORNING = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 # uid, minutes, kind, severity, malicious, look-alike, phase
@@ -68,3 +75,29 @@ def truths() -> tuple[GroundTruth, ...]:
                     ("baseline",) if malicious and kind == "data" else ())
         for uid, _, kind, _, malicious, lookalike, phase in DAY
     )  # fmt: skip
+
+
+@pytest.fixture
+def streams(stream_of: Callable[[str], AlertStream]) -> dict[str, AlertStream]:
+    """The day under three names."""
+    return {name: stream_of(name) for name in ("alice", "bob", "carol")}
+
+
+@pytest.fixture
+def pair(streams: dict[str, AlertStream]) -> dict[str, AlertStream]:
+    """The day under two names."""
+    return {name: streams[name] for name in ("alice", "bob")}
+
+
+@pytest.fixture
+def sink(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., WebhookSink]:
+    """Opens a webhook sink on the test's spool, without waits between tries and with short ones elsewhere."""
+
+    def build(server: LocalServer, **options: object) -> WebhookSink:
+        outbound = Outbound(server.url, timeout_s=float(options.pop("timeout_s", 5.0)))  # type: ignore[arg-type]
+        given = {"sleep": lambda seconds: None, "rng": random.Random(7), "drain_s": 10.0} | options
+        made = WebhookSink(Spool(tmp_path / "spool.sqlite"), outbound, **given)  # type: ignore[arg-type]
+        request.addfinalizer(made.close)
+        return made
+
+    return build
