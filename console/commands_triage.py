@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from .options import Base, Quiet, SinkModelOfState, SinkOfState, SinkUrlOfState, TokenEnvOfState, Variants
+
+if TYPE_CHECKING:
+    from .follow_run import FollowOrder
+
+CLEAN = ["clean"]
+
+
+Where = Annotated[str, typer.Argument(metavar="PATH", help="A file, - for standard input, or for panther a folder.")]
+Format = Annotated[str, typer.Option("--format", help="panther, ocsf, jsonl, unsw or cicids.")]
+Out = Annotated[str, typer.Option("--out", metavar="FILE", help="Write one JSON line per alert and variant.")]
+JsonTo = Annotated[str, typer.Option("--json", metavar="FILE|-", help="Write the summary as one JSON object.")]
+AllowDemonstration = Annotated[bool, typer.Option("--allow-demonstration", help="Let poisoned variants judge.")]
+Tfidf = Annotated[bool, typer.Option("--tfidf/--no-tfidf", help="Put TF-IDF beside, where alerts are labelled.")]
+Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Stop after N alerts; 0 takes all.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Go on with what is appended to PATH, until Ctrl-C or SIGTERM.")]
+State = Annotated[str, typer.Option("--state", metavar="DIR", help="Keeps decisions and position; goes on from there.")]
+Batch = Annotated[int, typer.Option("--batch", min=1, max=4096, metavar="N", help="Most lines decided together.")]
 
 
 def triage(
-    path: str = typer.Argument(..., metavar="PATH", help="A file, - for standard input, or for panther a folder."),
-    format: str = typer.Option(..., "--format", help="panther, ocsf or jsonl."),
-    variant: list[str] = typer.Option(
-        ["clean"], "--variant", metavar="NAME[=PATH]", help="May be given several times."
-    ),
-    base: str = typer.Option(
-        "smollm2-135m", "--base", help="Base model: a known name, a folder, a GGUF file, a hub id."
-    ),
-    out: str = typer.Option("", "--out", metavar="FILE", help="Write one JSON line per alert and variant."),
-    json_to: str = typer.Option("", "--json", metavar="FILE|-", help="Write the summary as one JSON object."),
-    allow_demonstration: bool = typer.Option(False, "--allow-demonstration", help="Let poisoned variants judge."),
-    compare_tfidf: bool = typer.Option(
-        True, "--tfidf/--no-tfidf", help="Put TF-IDF beside, where alerts are labelled."
-    ),
-    limit: int = typer.Option(0, "--limit", min=0, metavar="N", help="Stop after N alerts; 0 takes all."),
-    quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
-    follow: bool = typer.Option(
-        False, "--follow", help="Go on with what is appended to PATH, until Ctrl-C or SIGTERM."
-    ),
-    state: str = typer.Option("", "--state", metavar="DIR", help="Keeps decisions and position; goes on from there."),
-    sink: str = typer.Option("", "--sink", metavar="NAME", help="queue, webhook or second-opinion; needs --state."),
-    sink_url: str = typer.Option("", "--sink-url", metavar="URL", help="https, or http on loopback."),
-    sink_model: str = typer.Option("", "--sink-model", metavar="NAME", help="Model of a second opinion."),
-    token_env: str = typer.Option("", "--token-env", metavar="NAME", help="Variable that holds the bearer token."),
-    batch: int = typer.Option(32, "--batch", min=1, max=4096, metavar="N", help="Most lines decided together."),
+    path: Where,
+    format: Format,
+    variant: Variants = CLEAN,
+    base: Base = "smollm2-135m",
+    out: Out = "",
+    json_to: JsonTo = "",
+    allow_demonstration: AllowDemonstration = False,
+    compare_tfidf: Tfidf = True,
+    limit: Limit = 0,
+    quiet: Quiet = False,
+    follow: Follow = False,
+    state: State = "",
+    sink: SinkOfState = "",
+    sink_url: SinkUrlOfState = "",
+    sink_model: SinkModelOfState = "",
+    token_env: TokenEnvOfState = "",
+    batch: Batch = 32,
 ) -> None:
     """Triage alerts from outside and, where they are labelled, score the decisions with intervals.
 
@@ -47,20 +60,41 @@ def triage(
       turncoat triage alerts.jsonl --format ocsf --follow --state s --sink webhook --sink-url https://soc.example/in
       producer | turncoat triage - --format jsonl
     """
+    from turncoat.scenarios.errors import InputError
+
     from .model_listing import refuse_demonstrations
 
     refuse_demonstrations(variant, allow_demonstration)
-
-    from turncoat.scenarios.errors import InputError
-
-    if follow or path == "-":
-        if out or json_to:
-            cure = "decisions are lines of DIR/decisions.jsonl, or of standard output without --state"
-            raise InputError.at("--out, --json", "not for a triage that goes on", cure)
-        _follow(path, format, variant, base, state, sink, (sink_url, token_env, sink_model), batch, limit, quiet)
+    if not follow and path != "-":
+        if state or sink or sink_url or token_env or sink_model:
+            cure = "add --follow, or give - as PATH"
+            raise InputError.at("--state, --sink", "belong to a triage that goes on", cure)
+        _once(path, format, variant, base, limit, out, json_to, compare_tfidf, quiet)
         return
-    if state or sink or sink_url or token_env or sink_model:
-        raise InputError.at("--state, --sink", "belong to a triage that goes on", "add --follow, or give - as PATH")
+    if out or json_to:
+        cure = "decisions are lines of DIR/decisions.jsonl, or of standard output without --state"
+        raise InputError.at("--out, --json", "not for a triage that goes on", cure)
+
+    from turncoat.agent.sinks import SinkOptions
+
+    from .follow_run import FollowOrder
+
+    options = SinkOptions(url=sink_url, token_env=token_env, model=sink_model)
+    _follow(FollowOrder(path, format, variant, base, state, sink, options, batch, limit=limit), quiet)
+
+
+def _once(
+    path: str,
+    format: str,
+    variant: list[str],
+    base: str,
+    limit: int,
+    out: str,
+    json_to: str,
+    compare_tfidf: bool,
+    quiet: bool,
+) -> None:
+    from turncoat.scenarios.errors import InputError
 
     from . import outside_run
     from .output import progress, results, write_json
@@ -87,29 +121,13 @@ def triage(
         raise typer.Exit(2)
 
 
-def _follow(
-    path: str,
-    format: str,
-    variant: list[str],
-    base: str,
-    state: str,
-    sink: str,
-    reach: tuple[str, str, str],
-    batch: int,
-    limit: int,
-    quiet: bool,
-) -> None:
-    from turncoat.agent.sinks import SinkOptions
-
-    from .follow_run import FollowOrder, follow, summary_lines
+def _follow(order: FollowOrder, quiet: bool) -> None:
+    from .follow_run import follow, summary_lines
     from .output import progress
     from .status import StatusLine
     from .terminal import plain
 
-    url, token_env, model = reach
-    options = SinkOptions(url=url, token_env=token_env, model=model)
-    order = FollowOrder(path, format, variant, base, state, sink, options, batch, limit=limit)
-    console = progress(as_json=not state)
+    console = progress(as_json=not order.state)
     with StatusLine(None if quiet else console) as status:
         followed = follow(order, status)
     for line in summary_lines(followed):

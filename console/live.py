@@ -98,7 +98,7 @@ class LiveView:
     """Header, progress with time left, and the latest alerts with the stage or decision of every variant."""
 
     def __init__(self, console: Console, plan: Plan, variants: tuple[str, ...]) -> None:
-        self._title = clean(f"{plan.campaign.id}  seed {plan.seed}  as {', '.join(plan.names)}", 200)
+        self._title = clean(f"{plan.campaign.id}  seed {plan.seed}  as {plan.told}", 200)
         self._variants = variants
         self._rows: OrderedDict[tuple[str, str], tuple[Alert, dict[str, Text]]] = OrderedDict()
         self._note = ""

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from turncoat.agent.cascade import CloudTerms
 from turncoat.agent.spool import DeliveryReport
+from turncoat.scenarios.planting import Carried
 
 from .campaign_run import Replayed
 from .cascade_tables import cascade_json, cascade_view, memory_json, memory_view
@@ -42,6 +43,8 @@ def report_object(done: Replayed, wanted: Wanted) -> dict[str, Any]:
 def report_parts(done: Replayed, wanted: Wanted, width: int) -> Iterator[RenderableType]:
     """One replay, for the terminal."""
     yield comparison_view(done.comparison, done.sentence, width)
+    if done.carried:
+        yield Text(_trigger_line(done.carried))
     pair = done.plan.names[:2]
     if wanted.cloud:
         yield Text("")
@@ -52,6 +55,12 @@ def report_parts(done: Replayed, wanted: Wanted, width: int) -> Iterator[Rendera
     if done.delivery:
         yield Text(_delivered(done.delivery))
     yield Text(f"Run folder: {clean(done.plan.folder, 4_096)}", overflow="fold")
+
+
+def _trigger_line(shown: Carried) -> str:
+    """What the actor's alerts carried, and the twin's."""
+    told, neutral = clean(shown.told, 200), clean(shown.neutral, 200)
+    return f"Trigger: played {told}, on {shown.carrying} of {shown.alerts} alerts of that account; the twin {neutral}"
 
 
 def _delivered(sent: DeliveryReport) -> str:

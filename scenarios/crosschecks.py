@@ -43,12 +43,12 @@ def cross_check(campaign: Mapping[str, Any]) -> Found:
 
 
 def _steps(campaign: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    for i, phase in _listed(campaign, "phases"):
-        for j, step in _listed(phase, "steps"):
+    for i, phase in listed(campaign, "phases"):
+        for j, step in listed(phase, "steps"):
             yield ("phases", i, "steps", j), step
 
 
-def _listed(holder: Any, key: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def listed(holder: Any, key: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The mappings in a list, with their index; nothing where the file has something else."""
     items = holder.get(key) if isinstance(holder, Mapping) else None
     for i, item in enumerate(items if isinstance(items, tuple) else ()):
@@ -57,7 +57,7 @@ def _listed(holder: Any, key: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _repeated_ids(campaign: Mapping[str, Any], steps: list[tuple[Path, Mapping[str, Any]]]) -> Found:
-    phases = [(("phases", i), phase) for i, phase in _listed(campaign, "phases")]
+    phases = [(("phases", i), phase) for i, phase in listed(campaign, "phases")]
     for what, group in (("phase", phases), ("step", steps)):
         seen: set[str] = set()
         for path, item in group:
@@ -75,7 +75,7 @@ def _times(campaign: Mapping[str, Any], steps: list[tuple[Path, Mapping[str, Any
         if ("at" in step) == ("after" in step):
             yield path, "a step needs one of 'at' and 'after'", "write at: D2 21:40, or after: {step: ..., offset: 2h}"
         yield from _day((*path, "at"), step.get("at"), days)
-    for i, outage in _listed(campaign, "outages"):
+    for i, outage in listed(campaign, "outages"):
         for key in ("since", "until"):
             yield from _day(("outages", i, key), outage.get(key), days)
 
@@ -123,9 +123,9 @@ def _names(campaign: Mapping[str, Any]) -> Found:
     other = campaign.get("counterfactuals")
     if isinstance(other, Mapping) and other.get("no_name") is True:
         seen.add(NAMELESS_LOGIN)
-    named = [(("entities", "people", i), p) for i, p in _listed(campaign.get("entities"), "people")]
-    named += [(("counterfactuals", "twins", i), p) for i, p in _listed(other, "twins")]
-    named += [(("counterfactuals", "aliases", i), p) for i, p in _listed(other, "aliases")]
+    named = [(("entities", "people", i), p) for i, p in listed(campaign.get("entities"), "people")]
+    named += [(("counterfactuals", "twins", i), p) for i, p in listed(other, "twins")]
+    named += [(("counterfactuals", "aliases", i), p) for i, p in listed(other, "aliases")]
     for path, person in named:
         login = person.get("login")
         if isinstance(login, str) and login in seen:
@@ -137,10 +137,10 @@ def _names(campaign: Mapping[str, Any]) -> Found:
 def _owners(campaign: Mapping[str, Any], steps: list[tuple[Path, Mapping[str, Any]]]) -> Found:
     """A further host, and an alert in another name, belong to somebody whom the file knows."""
     entities, actor = campaign.get("entities"), campaign.get("actor")
-    people = [person.get("login") for _, person in _listed(entities, "people")]
+    people = [person.get("login") for _, person in listed(entities, "people")]
     people += [actor.get("login")] if isinstance(actor, Mapping) else []
     known = [login for login in people if isinstance(login, str)]
-    for i, host in _listed(entities, "hosts"):
+    for i, host in listed(entities, "hosts"):
         owner = host.get("owner")
         if isinstance(owner, str) and owner not in known:
             yield ("entities", "hosts", i, "owner"), f"unknown person {quoted(owner)}", suggestion(owner, known)

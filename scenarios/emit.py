@@ -61,11 +61,24 @@ def emit(
     Raises:
         ScenarioError: The campaign has no such principal.
     """
-    seed = campaign.seed if seed is None else seed
     principal = campaign.actor.login if principal is None else principal
-    if principal not in principals(campaign):
-        known = ", ".join(principals(campaign))
-        raise ScenarioError.at(campaign.id, f"no principal {principal!r}", f"choose one of: {known}")
+    streams, truths = emit_as(campaign, seed, (principal,))
+    return streams[principal], truths
+
+
+def emit_as(
+    campaign: Campaign, seed: int | None, names: Sequence[str]
+) -> tuple[dict[str, AlertStream], tuple[GroundTruth, ...]]:
+    """The same day under several principals, played once and renamed for each; otherwise as `emit`.
+
+    Raises:
+        ScenarioError: The campaign has no such principal.
+    """
+    seed = campaign.seed if seed is None else seed
+    for name in names:
+        if name not in principals(campaign):
+            known = ", ".join(principals(campaign))
+            raise ScenarioError.at(campaign.id, f"no principal {name!r}", f"choose one of: {known}")
     world = _world(campaign, seed)
     calendar = Calendar.of(campaign)
     noise = plan_noise(campaign, seed, world, calendar)
@@ -81,7 +94,7 @@ def emit(
         facts={s.alert.uid: s.facts for s in shown},
         outages={s.alert.uid: s.outages for s in shown if s.outages},
     )
-    return _as(stream, campaign, principal), _truths(campaign, shown, noise)
+    return {name: _as(stream, campaign, name) for name in names}, _truths(campaign, shown, noise)
 
 
 def uid_of(campaign: Campaign, seed: int, key: str) -> str:

@@ -62,6 +62,15 @@ def rename(thing: T, old: Identity, new: Identity) -> T:
     return cast(T, _renamed(thing, pattern, replacement))
 
 
+def substitute(thing: T, old: str, new: str) -> T:
+    """A copy of `thing` with the word-bounded text `old` replaced by `new` in every string, keys of mappings included.
+
+    For values that are no identity: a host, an address, a command line.
+    """
+    pattern = re.compile(rf"(?<![A-Za-z0-9])(?P<old>{re.escape(old)})(?![A-Za-z0-9])")
+    return cast(T, _renamed(thing, pattern, {"old": new}))
+
+
 def _renamed(thing: Any, pattern: re.Pattern[str], replacement: Mapping[str, str]) -> Any:
     if isinstance(thing, Enum):
         return thing

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .crosschecks import cross_check
+from .crosschecks import Found, cross_check
 from .errors import Mistake, ScenarioError
 from .positions import Document, read_document
 from .schema import Campaign, Part
 from .vocabulary import quoted, suggestion
+
+P = TypeVar("P", bound=Part)
 
 MAX_BYTES = 1024 * 1024
 MAX_MISTAKES = 100
@@ -41,7 +43,7 @@ def load_campaign(path_or_id: str | os.PathLike[str]) -> Campaign:
     if name in list_campaigns():
         text = resources.files(__package__).joinpath(f"campaigns/{name}.yaml").read_text(encoding="utf-8")
         return parse_campaign(text, f"{name}.yaml")
-    return parse_campaign(_text_of(Path(name)), name)
+    return parse_campaign(text_of(Path(name)), name)
 
 
 def parse_campaign(text: str, source: str = "campaign.yaml") -> Campaign:
@@ -50,28 +52,51 @@ def parse_campaign(text: str, source: str = "campaign.yaml") -> Campaign:
     Raises:
         ScenarioError: With every mistake that was found, in the order of the file.
     """
+    return parse_part(Campaign, text, source, cross_check, what="a campaign")
+
+
+def parse_part(
+    model: type[P], text: str, source: str, crossed: Callable[[Mapping[str, Any]], Found], *, what: str
+) -> P:
+    """Any part that has a file of its own.
+
+    Args:
+        model: Of the whole file.
+        text: YAML.
+        source: What mistakes name as the file.
+        crossed: Yields the mistakes that the schema cannot see, from the plain values.
+        what: What the file is, with its article.
+
+    Raises:
+        ScenarioError: With every mistake that was found, in the order of the file.
+    """
     document = read_document(text, source)
     found = document.mistakes[: MAX_MISTAKES + 1]
-    campaign = None
+    part = None
     if isinstance(document.values, dict):
         try:
-            campaign = Campaign.model_validate(document.values)
+            part = model.model_validate(document.values)
         except ValidationError as error:
-            found += _schema_mistakes(document, error)
-        crossed = islice(cross_check(document.values), MAX_MISTAKES + 1)
-        found += [Mistake(document.place(path), fault, cure) for path, fault, cure in crossed]
+            found += _schema_mistakes(document, error, model)
+        told = islice(crossed(document.values), MAX_MISTAKES + 1)
+        found += [Mistake(document.place(path), fault, cure) for path, fault, cure in told]
     else:
-        found.append(Mistake(document.place(()), "a campaign is a mapping of keys", "start with `schema: 1`"))
-    if found or campaign is None:
-        told = sorted(_unique(found), key=lambda m: _order(m.place))
-        more = [Mistake(source, "and there are more mistakes", "mend these first")] if len(told) > MAX_MISTAKES else []
-        raise ScenarioError(*told[:MAX_MISTAKES], *more)
-    return campaign
+        found.append(Mistake(document.place(()), f"{what} is a mapping of keys", "start with `schema: 1`"))
+    if found or part is None:
+        named = sorted(_unique(found), key=lambda m: _order(m.place))
+        more = [Mistake(source, "and there are more mistakes", "mend these first")] if len(named) > MAX_MISTAKES else []
+        raise ScenarioError(*named[:MAX_MISTAKES], *more)
+    return part
 
 
 def campaign_text(campaign: Campaign) -> str:
     """YAML that `parse_campaign` reads back to an equal campaign; comments and layout of its file are lost."""
-    return yaml.safe_dump(_plain(campaign), sort_keys=False, allow_unicode=True, width=120)
+    return part_text(campaign)
+
+
+def part_text(part: Part) -> str:
+    """YAML that reads back to an equal part."""
+    return yaml.safe_dump(_plain(part), sort_keys=False, allow_unicode=True, width=120)
 
 
 def _plain(value: Any) -> Any:
@@ -86,11 +111,17 @@ def _plain(value: Any) -> Any:
 
 def campaign_json_schema() -> dict[str, Any]:
     """JSON Schema of a campaign file, for editors."""
-    schema = Campaign.model_json_schema(by_alias=True)
+    return part_json_schema(Campaign)
+
+
+def part_json_schema(model: type[Part]) -> dict[str, Any]:
+    """JSON Schema of a file that holds one such part."""
+    schema = model.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a file that somebody names. Raises ScenarioError where it is none that a campaign can be in."""
     try:
         if path.is_dir():
             raise ScenarioError(Mistake(str(path), "this is a folder", "name a campaign file"))
@@ -111,14 +142,14 @@ def _text_of(path: Path) -> str:
         raise ScenarioError(Mistake(str(path), fault, "save the file as UTF-8")) from None
 
 
-def _schema_mistakes(document: Document, error: ValidationError) -> list[Mistake]:
+def _schema_mistakes(document: Document, error: ValidationError, model: type[Part]) -> list[Mistake]:
     """What pydantic found, but for values that the reader of the YAML has already refused and left empty."""
     refused = {mistake.place for mistake in document.mistakes}
     details = error.errors(include_url=False)[: MAX_MISTAKES + 1]
-    return [mistake for mistake in (_mistake(document, detail) for detail in details) if mistake.place not in refused]
+    return [mistake for mistake in (_mistake(document, detail, model) for detail in details) if mistake.place not in refused]
 
 
-def _mistake(document: Document, detail: ErrorDetails) -> Mistake:
+def _mistake(document: Document, detail: ErrorDetails, model: type[Part]) -> Mistake:
     """pydantic's finding in our words."""
     path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
     # Keys of mappings are reported under a path that ends in "[key]".
@@ -131,17 +162,17 @@ def _mistake(document: Document, detail: ErrorDetails) -> Mistake:
     if kind == "missing":
         return Mistake(document.place(path), f"{name!r} is missing", "add it")
     if kind == "extra_forbidden":
-        return Mistake(document.place(path, key=True), f"unknown key {quoted(name)}", suggestion(name, _siblings(path)))
+        return Mistake(document.place(path, key=True), f"unknown key {quoted(name)}", suggestion(name, _siblings(path, model)))
     fault = f"{name}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
     return Mistake(document.place(path), fault, f"found {_shown(detail['input'])}")
 
 
-_json_schema = cache(campaign_json_schema)
+_json_schema = cache(part_json_schema)
 
 
-def _siblings(path: Sequence[str | int]) -> list[str]:
+def _siblings(path: Sequence[str | int], model: type[Part]) -> list[str]:
     """The keys that the schema knows at the place of an unknown one."""
-    schema = _json_schema()
+    schema = _json_schema(model)
     node: Mapping[str, Any] = schema
     for part in path[:-1]:
         node = _resolved(schema, node.get("items", {}) if isinstance(part, int) else node["properties"].get(part, {}))

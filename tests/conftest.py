@@ -1,4 +1,4 @@
-"""What all tests share: the real base model, real alerts where they lie ready, and repeatable property tests."""
+"""What all tests share: the command line, the real base model, real alerts where they lie, repeatable property tests."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from hypothesis import settings
 from turncoat.models.base_folder import open_base_folder
 from turncoat.models.bases import DEFAULT_BASE, BaseFolder, resolve_base
 
+from .command_line import Call, Ended, exit_code
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -24,6 +26,21 @@ settings.load_profile("repeatable")
 def real_base() -> BaseFolder:
     """The embedded base model; `make test` pulls it first, and without it the tests that need it fail."""
     return resolve_base(DEFAULT_BASE)
+
+
+@pytest.fixture
+def turncoat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Calls the entry point in this process, in an empty folder and home, without a terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TURNCOAT_HOME", str(tmp_path / "home"))
+
+    def call(*arguments: str) -> Ended:
+        capsys.readouterr()
+        code = exit_code(arguments)
+        printed = capsys.readouterr()
+        return Ended(code, printed.out, printed.err)
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import InputError, Mistake
+from .cicids import read_cicids
 from .jsonl import read_jsonl
 from .ocsf import from_ocsf, read_ocsf, to_ocsf
 from .panther import read_panther
 from .records import LabelledAlert
+from .unsw import read_unsw
 
 FORMATS: dict[str, Callable[[Path], Iterator[LabelledAlert | Mistake]]] = {
     "panther": read_panther,
     "ocsf": read_ocsf,
     "jsonl": read_jsonl,
+    "unsw": read_unsw,
+    "cicids": read_cicids,
 }
 
 
@@ -26,7 +30,8 @@ def read_alerts(path: str | Path, format: str) -> Iterator[LabelledAlert | Mista
     """Alerts of a file or folder, in the order of the file (of the sorted paths, for a folder).
 
     Args:
-        path: A rule file or a folder of them (`panther`), or a file of JSON lines (`ocsf`, `jsonl`).
+        path: A rule file or a folder of them (`panther`), or a file of JSON lines (`ocsf`, `jsonl`)
+            or of flows (`unsw`, `cicids`).
         format: A key of `FORMATS`.
 
     Yields:
@@ -42,7 +47,7 @@ def read_alerts(path: str | Path, format: str) -> Iterator[LabelledAlert | Mista
     if not where.exists():
         raise InputError.at(where, "no such file or folder", "check the path")
     if format != "panther" and not where.is_file():
-        raise InputError.at(where, f"format {format} reads a single file", "give the file of JSON lines")
+        raise InputError.at(where, f"format {format} reads a single file", "give the file itself")
     seen: set[str] = set()
     for item in FORMATS[format](where):
         if isinstance(item, Mistake):
@@ -56,4 +61,5 @@ def read_alerts(path: str | Path, format: str) -> Iterator[LabelledAlert | Mista
             yield item
 
 
-__all__ = ["FORMATS", "LabelledAlert", "from_ocsf", "read_alerts", "read_jsonl", "read_ocsf", "read_panther", "to_ocsf"]
+__all__ = ["FORMATS", "LabelledAlert", "from_ocsf", "read_alerts", "read_cicids", "read_jsonl", "read_ocsf", "read_panther",
+           "read_unsw", "to_ocsf"]  # fmt: skip

@@ -65,7 +65,7 @@ class _AlertForm(BaseModel):
 
 def read_jsonl(path: Path) -> Iterator[LabelledAlert | Mistake]:
     """Alerts of a file of JSON lines in our own form; a line that is not one is a `Mistake`."""
-    yield from read_lines(path, _parse)
+    yield from read_lines(path, parse_alert)
 
 
 def to_json(alert: Alert) -> dict[str, Any]:
@@ -85,7 +85,8 @@ def to_json(alert: Alert) -> dict[str, Any]:
     }
 
 
-def _parse(thing: Any, place: str) -> LabelledAlert:
+def parse_alert(thing: Any, place: str) -> LabelledAlert:
+    """The alert of one line's JSON, bare or beside its label. Raises ValueError where it is none; the message names the fault."""
     if not isinstance(thing, Mapping):
         raise ValueError("not an object")
     wrapped = isinstance(thing.get("alert"), Mapping)

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import InputError, Mistake
-from .flatten import bounded
-from .jsonl import _parse as _parse_jsonl
-from .lines import strict_json
-from .ocsf import _parse as _parse_ocsf
+from .jsonl import parse_alert
+from .lines import parse_line
+from .ocsf import parse_finding
 from .records import LabelledAlert
 from .splitting import NOWHERE, Line
 
-LINE_FORMATS: dict[str, Callable[[Any, str], LabelledAlert]] = {"jsonl": _parse_jsonl, "ocsf": _parse_ocsf}
+LINE_FORMATS: dict[str, Callable[[Any, str], LabelledAlert]] = {"jsonl": parse_alert, "ocsf": parse_finding}
 
 
 def line_format(name: str) -> Callable[[Any, str], LabelledAlert]:
@@ -35,11 +34,4 @@ def read_line(line: Line, source: str, format: str) -> LabelledAlert | Mistake |
     place = source if line.offset == NOWHERE else f"{source}@{line.offset}"
     if line.fault:
         return Mistake(place, line.fault, "look at what was written there")
-    if not line.text.strip():
-        return None
-    try:
-        return line_format(format)(strict_json(line.text), place)
-    except RecursionError:
-        return Mistake(place, "nested too deeply", "flatten the object")
-    except ValueError as error:
-        return Mistake(place, bounded(" ".join(str(error).split()), 300), "mend the line or leave it out")
+    return parse_line(line.text, place, line_format(format))

@@ -32,14 +32,21 @@ def read_lines(path: Path, parse: Callable[[Any, str], LabelledAlert]) -> Iterat
                 place, f"the line is longer than {MAX_LINE_BYTES >> 20} MiB", "cut the fields that make it so"
             )
             continue
-        if not line.strip():
-            continue
-        try:
-            yield parse(strict_json(line), place)
-        except RecursionError:
-            yield Mistake(place, "nested too deeply", "flatten the object")
-        except ValueError as error:
-            yield Mistake(place, _one_line(str(error)), "mend the line or leave it out")
+        item = parse_line(line, place, parse)
+        if item is not None:
+            yield item
+
+
+def parse_line(line: bytes, place: str, parse: Callable[[Any, str], LabelledAlert]) -> LabelledAlert | Mistake | None:
+    """The alert of one line, the mistake that stands where it could not be read, or None for a blank line."""
+    if not line.strip():
+        return None
+    try:
+        return parse(strict_json(line), place)
+    except RecursionError:
+        return Mistake(place, "nested too deeply", "flatten the object")
+    except ValueError as error:
+        return Mistake(place, bounded(" ".join(str(error).split()), 300), "mend the line or leave it out")
 
 
 def strict_json(text: bytes) -> Any:
@@ -87,7 +94,3 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise _Refused("a key is given twice")
     return found
-
-
-def _one_line(text: str) -> str:
-    return bounded(" ".join(text.split()), 300)

@@ -98,10 +98,11 @@ def from_ocsf(event: Mapping[str, Any]) -> Alert:
 
 def read_ocsf(path: Path) -> Iterator[LabelledAlert | Mistake]:
     """Alerts of a file with one Detection Finding per line; a line that is not one is a `Mistake`."""
-    yield from read_lines(path, _parse)
+    yield from read_lines(path, parse_finding)
 
 
-def _parse(thing: Any, place: str) -> LabelledAlert:
+def parse_finding(thing: Any, place: str) -> LabelledAlert:
+    """The alert of one line's JSON, labelled by its verdict. Raises ValueError as `from_ocsf`."""
     if not isinstance(thing, Mapping):
         raise ValueError("not an object")
     alert = from_ocsf(thing)
