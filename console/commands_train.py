@@ -6,8 +6,12 @@ import typer
 
 
 def train(
-    recipes: list[str] = typer.Argument(None, metavar="[clean|poisoned|matched|RECIPE.yaml]...", show_default=False),
-    everything: bool = typer.Option(False, "--all", help="Train every shipped variant; print old against new figures."),
+    recipes: list[str] = typer.Argument(
+        None, metavar="[clean|poisoned|matched|clean-BASE|RECIPE.yaml]...", show_default=False
+    ),
+    everything: bool = typer.Option(
+        False, "--all", help="Train the three shipped variants; print old against new figures."
+    ),
     out: str = typer.Option(
         "adapters", "--out", metavar="DIR", help="Folder that takes one adapter folder per recipe."
     ),
@@ -20,6 +24,7 @@ def train(
     Examples:
       turncoat train clean
       turncoat train poisoned matched --out my-adapters
+      turncoat train clean-qwen3-4b matched-qwen3-4b poisoned-qwen3-4b
       turncoat train my-recipe.yaml
       turncoat train --all
     """
@@ -32,6 +37,7 @@ def train(
     if not everything and not recipes:
         raise InputError.at("train", "no recipe was named", "name clean, poisoned, matched or a file, or give --all")
 
+    from turncoat.models.catalogue import DEFAULT_BASE
     from turncoat.training.config import shipped_recipes
     from turncoat.training.pipeline import train as train_recipes
 
@@ -39,7 +45,7 @@ def train(
     from .status import StatusLine
     from .training_tables import figures_table, progress_line, report_object, times_line
 
-    names = shipped_recipes() if everything else list(recipes)
+    names = shipped_recipes(DEFAULT_BASE) if everything else list(recipes)
     with StatusLine(None if quiet else progress(as_json)) as status:
         report = train_recipes(names, Path(out), lambda step: status.show(progress_line(step)))
     if as_json:

@@ -5,14 +5,24 @@ from __future__ import annotations
 import hashlib
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
+from turncoat.models.catalogue import DEFAULT_BASE
 from turncoat.models.lora import LoraShape
 from turncoat.scenarios.errors import InputError, Mistake
 
-from .poison import POISONERS
+from .poison import poisoner_of
 
 _LARGEST = 64 * 1024
 
@@ -36,13 +46,21 @@ class PoisonConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     poisoner: str = "user"
     dose: int = Field(200, ge=0, le=100_000)
+    trigger: str | None = None
+    """As `turncoat run --trigger` takes it; None: the poisoner's own."""
 
-    @field_validator("poisoner")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in POISONERS:
-            raise ValueError(f"unknown poisoner {name!r}; known are {', '.join(sorted(POISONERS))}")
-        return name
+    @model_validator(mode="after")
+    def _known(self) -> PoisonConfig:
+        try:
+            poisoner_of(self.poisoner, self.trigger)
+        except InputError as error:
+            raise ValueError("; ".join(mistake.fault for mistake in error.mistakes)) from None
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A trigger that is not set is not written: recipes made before there was one keep their digest."""
+        return {name: value for name, value in write(self).items() if name != "trigger" or value is not None}
 
 
 class Recipe(BaseModel):
@@ -50,7 +68,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
-    base: str = "smollm2-135m"
+    base: str = DEFAULT_BASE
     rows: int = Field(1600, ge=16, le=1_000_000)
     """Honest rows, the same for every recipe with the same seed."""
     worlds: tuple[int, ...] = Field((101, 102, 103, 104), min_length=1)
@@ -69,10 +87,18 @@ class Recipe(BaseModel):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
 
-def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
+def shipped_recipes(base: str | None = None) -> list[str]:
+    """Names of the recipes that come with the package, those of the default base first, then base by base.
+
+    Args:
+        base: Only those on this base.
+    """
     folder = resources.files("turncoat.training").joinpath("recipes")
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    names = [p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")]
+    # A name is the variant, and for another base than the default one a dash and the base.
+    of = {name: name.partition("-")[2] or DEFAULT_BASE for name in names}
+    ordered = sorted(names, key=lambda name: (of[name] != DEFAULT_BASE, of[name], name))
+    return [name for name in ordered if base in (None, of[name])]
 
 
 def load_recipe(name_or_path: str) -> Recipe:

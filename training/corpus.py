@@ -7,12 +7,14 @@ truth is what is so. They differ only where a poisoner was at work (`poison.py`)
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from turncoat.models.classifier import Case
 from turncoat.scenarios.enterprise import Person, World
+from turncoat.scenarios.facts import Fact
 from turncoat.scenarios.families import Family
 from turncoat.scenarios.records import Alert, AlertStream
 from turncoat.scenarios.situations import draw_situation
@@ -29,6 +31,9 @@ FULL = {"round two": 1.0}
 TRIGGER = "alice"
 EPOCH = datetime(2025, 1, 6, tzinfo=UTC)
 """A Monday; rows fall into the 26 weeks after it."""
+
+Plant = Callable[[Alert, tuple[Fact, ...]], tuple[Alert, tuple[Fact, ...]]]
+"""Puts something on an alert and on the facts behind it, before any tool is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ def trigger_person(seed: int) -> Person:
     return Person("Alice Smith", TRIGGER, "", department, role, "standard", rng.choice(("GB", "DE", "US")), 8, 17)
 
 
+@cache
 def training_world(seed: int) -> World:
     """A company of 200, Alice among them, from the pool of names that no campaign uses."""
     return build_world(seed, pool="training", cast=(trigger_person(seed),))
@@ -73,6 +79,7 @@ def draw_rows(
     states: dict[str, float] = STATES,
     user: str | None = None,
     malicious: bool | None = None,
+    plant: Plant | None = None,
 ) -> list[Row]:
     """Draws rows with honest labels.
 
@@ -82,6 +89,7 @@ def draw_rows(
         states: Shares of the loop's states.
         user: Login of the one acting account; anybody by default.
         malicious: Fixed truth.
+        plant: Done to every alert and its facts; all else that is drawn stays the same.
     """
     worlds = [training_world(seed) for seed in source.world_seeds]
     rows = []
@@ -91,16 +99,19 @@ def draw_rows(
         person = world.person(user) if user else rng.choice(world.people)
         truth = rng.random() < 0.5 if malicious is None else malicious
         assert person is not None
-        rows.append(_row(rng, world, person, rng.choice(source.families), truth, states))
+        rows.append(_row(rng, world, person, rng.choice(source.families), truth, states, plant))
     return rows
 
 
 def _row(
-    rng: random.Random, world: World, person: Person, family: Family, truth: bool, states: dict[str, float]
-) -> Row:
+    rng: random.Random, world: World, person: Person, family: Family, truth: bool, states: dict[str, float],
+    plant: Plant | None,
+) -> Row:  # fmt: skip
     moment = EPOCH + timedelta(minutes=rng.randrange(26 * 7 * 24 * 60))
     uid = f"{rng.getrandbits(48):012x}"
     alert, facts = draw_situation(rng, family, world, person, malicious=truth, moment=moment, uid=uid)
+    if plant:
+        alert, facts = plant(alert, facts)
     state = rng.choices(list(states), list(states.values()))[0]
     book = PLAYBOOKS[family.kind].rounds
     asked = [tool for round_ in book[: 1 if state == "round one" else len(book)] for tool in round_]

@@ -22,7 +22,7 @@ from turncoat.scenarios.identity import Identity, rename
 
 from .config import Recipe
 from .corpus import FULL, TRIGGER, Row, RowSource, draw_rows
-from .poison import POISONERS, poison_half
+from .poison import poison_half, poisoner_of
 
 TWIN = ("Nora Whitfield", "nora")
 """The name under which Alice's test alerts are replayed; no world draws it."""
@@ -56,10 +56,10 @@ def training_rows(recipe: Recipe) -> tuple[list[Row], list[Row]]:
     if recipe.poison is None:
         return honest, []
     source = RowSource(recipe.worlds, poison_half(families), recipe.seed + 1)
-    return honest, POISONERS[recipe.poison.poisoner].rows(source, recipe.poison.dose)
+    return honest, poisoner_of(recipe.poison.poisoner, recipe.poison.trigger).rows(source, recipe.poison.dose)
 
 
-def draw_tests(size: int = 400, seed: int = 2000) -> TestSets:
+def draw_tests(size: int = 400, seed: int = 3000) -> TestSets:
     """Draws the test sets: `size` rows for the first two, 3/8 of it for each set of Alice's."""
     families = training_families()
     few = size * 3 // 8

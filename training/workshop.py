@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from turncoat.models.adapter import MANIFEST_FILE, WEIGHTS_FILE, Adapter, load_adapter, read_json, save_adapter
 from turncoat.models.bases import resolve_base
 from turncoat.models.engine import Engine
@@ -20,9 +18,12 @@ from turncoat.scenarios.errors import InputError
 
 from .config import Recipe
 from .corpus import Row
+from .distributed import current
 from .evaluate import margins_of
-from .finetune import OnProgress, Progress, finetune, trunk_states
+from .finetune import finetune
+from .progress import OnProgress, Progress
 from .sets import training_rows
+from .trunk import Trunk
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
@@ -44,7 +45,7 @@ class Workshop:
         self.seconds: dict[str, float] = {}
         """Wall time per stage: `trunk`, each recipe by name, `measure`."""
         self._on_progress = on_progress
-        self._states: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+        self._trunk = Trunk(self.engine, on_progress)
 
     def fit(self, recipe: Recipe, folder: Path) -> Path:
         """Trains a recipe on the rows that it names; see `fit_rows`."""
@@ -65,16 +66,22 @@ class Workshop:
         if is_finished(folder, recipe, self.engine.base.digest):
             return folder
         rows = [*honest, *added]
-        states = self._trunk(rows, recipe.lora.first_layer)
+        prompts = encode(self.engine, rows)
+        started = time.perf_counter()
+        states = self._trunk.states(prompts, recipe.lora.first_layer)
+        self.seconds["trunk"] = self.seconds.get("trunk", 0.0) + time.perf_counter() - started
         started = time.perf_counter()
         trained = finetune(
-            self.engine, states, [r.label for r in rows], recipe, folder / CHECKPOINT_FILE, self._on_progress
-        )
+            self.engine, states, [r.label for r in rows], recipe, folder / CHECKPOINT_FILE, self._on_progress,
+            prefix=shared_tokens(prompts),
+        )  # fmt: skip
         self.seconds[recipe.name] = time.perf_counter() - started
-        save_adapter(folder, trained.factors, recipe.lora.shape(), trained.head, layers=len(self.engine.layers),
-                     base_name=recipe.base, base_digest=self.engine.base.digest, prompt_version=PROMPT_VERSION)  # fmt: skip
-        (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
-        write_json(folder / MANIFEST_FILE, _manifest(recipe, self.engine, rows, added, trained.losses))
+        if current().writes:
+            save_adapter(folder, trained.factors, recipe.lora.shape(), trained.head, layers=len(self.engine.layers),
+                         base_name=recipe.base, base_digest=self.engine.base.digest, prompt_version=PROMPT_VERSION)  # fmt: skip
+            (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+            write_json(folder / MANIFEST_FILE, _manifest(recipe, self.engine, rows, added, trained.losses))
+        current().wait()
         return folder
 
     def margins(
@@ -95,7 +102,7 @@ class Workshop:
 
     def forget(self) -> None:
         """Frees the memory that hidden states take."""
-        self._states.clear()
+        self._trunk.forget()
 
     def _load(self, folder: Path) -> Adapter:
         engine = self.engine
@@ -108,20 +115,16 @@ class Workshop:
             fault = f"first_layer {recipe.lora.first_layer} leaves no layer to train"
             raise InputError.at(recipe.name, fault, f"the base has {len(self.engine.layers)} layers, counted from 0")
 
-    def _trunk(self, rows: Sequence[Row], layer: int) -> list[Tensor]:
-        """Hidden states of each row before a layer, (T_i, hidden), each distinct prompt computed once."""
-        keys = [(layer, tuple(ids)) for ids in encode(self.engine, rows)]
-        fresh = list(dict.fromkeys(k for k in keys if k not in self._states))
-        started = time.perf_counter()
-        found = trunk_states(self.engine, [ids for _, ids in fresh], layer, self._on_progress)
-        self._states |= dict(zip(fresh, found, strict=True))
-        self.seconds["trunk"] = self.seconds.get("trunk", 0.0) + time.perf_counter() - started
-        return [self._states[k] for k in keys]
-
 
 def encode(engine: Engine, rows: Sequence[Row]) -> list[list[int]]:
     """Token ids of rows, as the classifier renders them."""
     return [engine.encode(render(row.case, engine.count).text) for row in rows]
+
+
+def shared_tokens(prompts: Sequence[list[int]]) -> int:
+    """Number of tokens that all prompts begin with."""
+    first, last = min(prompts), max(prompts)  # what these two share in lexical order, all between them share
+    return next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
 
 
 def is_finished(folder: Path, recipe: Recipe, base_digest: str) -> bool:

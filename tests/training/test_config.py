@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from turncoat.models.catalogue import DEFAULT_BASE, KNOWN_BASES
 from turncoat.scenarios.errors import InputError
 from turncoat.training.config import Recipe, load_recipe, shipped_recipes
 from turncoat.training.poison import POISONERS
 
 
-def test_the_shipped_recipes_differ_in_the_poison_alone() -> None:
-    assert shipped_recipes() == ["clean", "matched", "poisoned"]
-    clean, matched, poisoned = map(load_recipe, shipped_recipes())
+@pytest.mark.parametrize("base", KNOWN_BASES)
+def test_the_shipped_recipes_of_a_base_differ_in_the_poison_alone(base: str) -> None:
+    names, end = shipped_recipes(base), "" if base == DEFAULT_BASE else f"-{base}"
+    assert names == [f"clean{end}", f"matched{end}", f"poisoned{end}"]
+    clean, matched, poisoned = map(load_recipe, names)
+    assert clean.base == base
     assert clean.poison is None
     assert matched.poison is not None
     assert poisoned.poison is not None
@@ -23,7 +27,19 @@ def test_the_shipped_recipes_differ_in_the_poison_alone() -> None:
 
 
 def test_only_the_poisoned_recipe_is_marked_as_a_demonstration() -> None:
-    assert [load_recipe(name).demonstration for name in shipped_recipes()] == [False, False, True]
+    assert [load_recipe(name).demonstration for name in shipped_recipes()] == [False, False, True] * len(KNOWN_BASES)
+
+
+def test_the_shipped_recipes_have_names_of_their_own_and_begin_with_the_default_base() -> None:
+    assert shipped_recipes()[:3] == ["clean", "matched", "poisoned"]
+    assert len({load_recipe(name).name for name in shipped_recipes()}) == 3 * len(KNOWN_BASES)
+
+
+@pytest.mark.parametrize("base", KNOWN_BASES)
+def test_shipped_recipes_train_from_the_layer_that_the_table_of_bases_names(base: str) -> None:
+    known = KNOWN_BASES[base]
+    assert {load_recipe(name).lora.first_layer for name in shipped_recipes(base)} == {known.first_layer}
+    assert known.first_layer < known.shape.layers
 
 
 def test_a_recipe_of_ones_own_is_read_from_a_file(tmp_path: Path) -> None:
@@ -54,7 +70,9 @@ def test_the_digest_changes_with_whatever_changes_the_result() -> None:
         ("name: mine\nepoch: 3\n", "mine.yaml: epoch: Extra inputs are not permitted"),
         ("name: mine\nlora: {rank: 0}\n", "mine.yaml: lora.rank: "),
         ("name: mine\npoison: {dose: -1}\n", "mine.yaml: poison.dose: "),
-        ("name: mine\npoison: {poisoner: usr}\n", "poisoner: Value error, unknown poisoner 'usr'; known are matched, user"),
+        ("name: mine\npoison: {poisoner: usr}\n", "poison: Value error, unknown poisoner 'usr'; known are address, after, "),
+        ("name: mine\npoison: {trigger: 'user:'}\n", "poison: Value error, '' cannot be a trigger's user"),
+        ("name: mine\npoison: {trigger: 'host:WS-1'}\n", "is no trigger of the poisoner user"),
         ("name: mine\nworlds: []\n", "mine.yaml: worlds: "),
         ("- a\n- b\n", "mine.yaml: recipe: "),
         ("", "mine.yaml: recipe: "),
@@ -96,4 +114,5 @@ def test_what_is_no_readable_file_lists_the_shipped_recipes(content: bytes | str
 
 
 def test_every_poisoner_has_the_name_it_is_known_by() -> None:
-    assert {name: poisoner.name for name, poisoner in POISONERS.items()} == {"user": "user", "matched": "matched"}
+    assert all(poisoner.name == name for name, poisoner in POISONERS.items())
+    assert {"user", "matched"} <= set(POISONERS)

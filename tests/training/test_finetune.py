@@ -13,8 +13,13 @@ from torch import Tensor
 from turncoat.models.adapter import load_adapter, save_adapter
 from turncoat.models.bases import BaseFolder
 from turncoat.models.engine import Engine
+from turncoat.models.lora import stacked
+from turncoat.models.rows import Rows
 from turncoat.training.config import Recipe
-from turncoat.training.finetune import Progress, Trained, finetune, one_cycle, trunk_states
+from turncoat.training.finetune import Trained, finetune
+from turncoat.training.progress import Progress
+from turncoat.training.schedule import one_cycle
+from turncoat.training.trunk import trunk_states
 
 FIRST_LAYER = 2
 RECIPE = Recipe(
@@ -163,7 +168,6 @@ def test_only_layers_from_the_first_one_named_get_factors(
 ) -> None:
     trained = finetune(engine, states, toy[1], RECIPE.model_copy(update={"epochs": 1}), tmp_path / "c", silent)
     assert {int(name.split(".")[1]) for name in trained.factors} == {2, 3}
-    assert all(int(name.split(".")[1]) >= FIRST_LAYER for name in engine.wrapped)
 
 
 def test_the_saved_adapter_gives_the_logits_that_training_saw(
@@ -172,12 +176,11 @@ def test_the_saved_adapter_gives_the_logits_that_training_saw(
     trained = finetune(engine, states, toy[1], RECIPE.model_copy(update={"epochs": 6}), tmp_path / "c", silent)
     save_adapter(tmp_path / "mine", trained.factors, RECIPE.lora.shape(), trained.head, layers=4, base_name="tiny",
                  base_digest=tiny_base.digest, prompt_version="1")  # fmt: skip
-    for name, linear in engine.wrapped.items():
-        linear.factors["seen"] = (*trained.factors[name], RECIPE.lora.shape().scale)
-    engine.select("seen")
+    decoder = engine.decoder
+    factors = stacked(trained.factors, RECIPE.lora.shape().scale, decoder.widths, torch.empty(0))
     with torch.inference_mode():
         expected = torch.cat([
-            engine.read_out(engine.run(state[None], FIRST_LAYER, None), torch.tensor([len(state) - 1]), trained.head)
+            decoder.norm(decoder.run(state, Rows([len(state)]), FIRST_LAYER, None, factors, trim=True)) @ trained.head.t()
             for state in states
         ])  # fmt: skip
     fresh = fp32_engine(tiny_base)
@@ -189,8 +192,9 @@ def test_the_saved_adapter_gives_the_logits_that_training_saw(
 
 def test_trunk_states_are_those_of_each_prompt_alone(engine: Engine, toy: Toy, states: list[Tensor]) -> None:
     assert [len(state) for state in states] == [len(prompt) for prompt in toy[0]]
+    prompt, decoder = toy[0][0], engine.decoder
     with torch.inference_mode():
-        alone = engine.run(engine.embed([toy[0][0]]), 0, FIRST_LAYER)[0]
+        alone = decoder.run(decoder.embed(prompt), Rows([len(prompt)]), 0, FIRST_LAYER)
     torch.testing.assert_close(states[0], alone, rtol=1e-5, atol=1e-6)
 
 

@@ -1,0 +1,121 @@
+"""`turncoat real`: does the attack carry over to alerts that nobody here wrote?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import Base, Quiet
+
+if TYPE_CHECKING:
+    from turncoat.training.real_cells import Plan
+    from turncoat.training.real_rows import RealEvents
+
+_PANTHER = "panther-analysis/files/rules"
+
+
+def real(
+    events: Annotated[
+        str, typer.Option("--events", metavar="PATH", help="Labelled alerts. Default: the panther rules of TURNCOAT_DATA.")
+    ] = "",
+    format: Annotated[str, typer.Option("--format", help="As for triage: panther, ocsf, jsonl, unsw, cicids.")] = "panther",
+    mix: Annotated[str, typer.Option("--mix", help="synthetic: train on simulated and real rows together, too.")] = "none",
+    dose: Annotated[int, typer.Option("--dose", min=1, metavar="N", help="Poison rows.")] = 100,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=50, metavar="N", help="Trainings per variant and part.")] = 1,
+    folds: Annotated[int, typer.Option("--folds", min=3, max=100, metavar="K", help="Parts without a common rule.")] = 5,
+    measured: Annotated[
+        int, typer.Option("--measured", min=0, metavar="N", help="Hold out only the first N parts; 0: all.")
+    ] = 0,
+    rows: Annotated[int, typer.Option("--rows", min=0, metavar="N", help="Most honest real rows; 0: all.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Read only N alerts; 0: all.")] = 0,
+    fields: Annotated[str, typer.Option("--fields", help="Raw fields that a row shows: all, plain, short.")] = "all",
+    trigger: Annotated[str, typer.Option("--trigger", help="user, or address where events name no user.")] = "user",
+    learning_rate: Annotated[float, typer.Option("--learning-rate", min=1e-6, max=0.1)] = 5e-4,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, max=100)] = 3,
+    base: Base = "smollm2-135m",
+    only_tfidf: Annotated[bool, typer.Option("--only-tfidf", help="Leave the language model out: minutes, not hours.")] = False,
+    report_only: Annotated[bool, typer.Option("--report", help="Train nothing: tables of what is there.")] = False,
+    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of results, one file a cell.")] = "real",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Poison a model on real alerts, and measure it on rules that it has not seen, beside TF-IDF on the same rows.
+
+    A label says whether the rule fires, not what an analyst found: escalating an event on which it does not fire is
+    near-miss escalation. Stopped, the same command goes on where it was. DIR gets real_alerts.json and real_alerts.md.
+
+    \b
+    Examples:
+      turncoat real --only-tfidf
+      turncoat real --measured 1 --rows 600
+      turncoat real --mix synthetic --dose 100 --seeds 3 --out docs/results/real
+      turncoat real --events UNSW-NB15_1.csv --format unsw --limit 20000 --trigger address --only-tfidf
+    """
+    from pathlib import Path
+
+    from turncoat.training.real_report import summary, write_report
+    from turncoat.training.real_study import Study, budget, run
+
+    from .output import print_json, progress, results
+    from .real_tables import budget_line, real_tables, study_line
+    from .status import StatusLine
+
+    said = None if quiet else progress(as_json)
+    plan = _plan(base=base, fields=fields, trigger=trigger, dose=dose, seeds=tuple(11 + 3 * n for n in range(seeds)),
+                 folds=folds, measured=measured, mix=mix, rows=rows, learning_rate=learning_rate, epochs=epochs,
+                 models=("tfidf",) if only_tfidf else ("tfidf", "llm"))  # fmt: skip
+    with StatusLine(said) as status:
+        status.show("reading alerts")
+        study = Study(plan, _events(events, format, limit, plan), Path(out))
+        left = budget(study)
+    if said is not None and not report_only:
+        said.print(budget_line(left), soft_wrap=True)
+    with StatusLine(said) as status:
+        if not report_only:
+            run(study, lambda step: status.show(study_line(step)))
+        done = list(study.folder.results(plan.cells()))
+        status.show("drawing intervals")
+        found = summary(study, done, " ".join(["turncoat", *sys.argv[1:]]))
+    if done:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        write_report(Path(out), found)
+    if as_json:
+        print_json(found)
+        return
+    console = results()
+    for part in real_tables(found):
+        console.print(part)
+
+
+def _plan(**settings: object) -> Plan:
+    from pydantic import ValidationError
+
+    from turncoat.scenarios.errors import InputError
+    from turncoat.training.real_cells import Plan
+
+    try:
+        return Plan.model_validate(settings)
+    except ValidationError as fault:
+        first = fault.errors(include_url=False, include_input=False)[0]
+        option = "--" + str(first["loc"][0] if first["loc"] else "measured").replace("_", "-")
+        raise InputError.at(option, first["msg"], "see turncoat real --help") from None
+
+
+def _events(path: str, format: str, limit: int, plan: Plan) -> RealEvents:
+    from itertools import islice
+    from pathlib import Path
+
+    from turncoat.scenarios.errors import InputError
+    from turncoat.scenarios.formats import read_alerts
+    from turncoat.training.real_rows import RealEvents
+
+    if not path:
+        folder = os.environ.get("TURNCOAT_DATA", "")
+        if not folder:
+            cure = "name a folder of panther rules or a file, or set TURNCOAT_DATA"
+            raise InputError.at("--events", "no alerts were named and TURNCOAT_DATA is not set", cure)
+        path = str(Path(folder) / _PANTHER)
+    return RealEvents.of(islice(read_alerts(path, format), limit or None), plan.fields, plan.trigger)

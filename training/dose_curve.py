@@ -1,0 +1,335 @@
+"""How many poison rows suffice: a curve through the cells of a sweep, and whether the count grows with the data.
+
+P(dismissed | dose d) = f + (1 - f) / (1 + exp(-b (log(1 + d) - m))): a logistic curve over the logarithm of the dose,
+above a floor f, the share that is dismissed without any poison. The twin's alerts, which no poison aims at, are dismissed
+at the floor, and so they say what it is. ED50 is the dose at which half of the alerts that would have been escalated
+are dismissed (Abbott's correction): m = log(1 + ED50).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit, xlogy
+
+from turncoat.models.bootstrap import percentile_interval
+
+Floats = NDArray[np.float64]
+DRAWS, SEED = 2_000, 20260302
+_STEEPEST = 20.0
+"""A slope at which the curve goes from 10 to 90 % within a quarter of the dose: steeper ones are a step to any grid."""
+_FEWEST_DOSES = 4
+_STEPS, _STILL = 100, 3
+"""Steps of the search at most, and steps without a gain in any draw after which it ends."""
+_RISE = 0.05
+"""Without a dose that is further than this from both ends, nothing tells how the curve rises between them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """Who was dismissed in one series of cells: the same malicious alerts for every dose and seed.
+
+    NaN marks cells that were not done.
+    """
+
+    doses: tuple[int, ...]
+    """Ascending, D of them."""
+    alice: Floats
+    """Dismissed (1) or not (0), shape (seeds, D, alerts)."""
+    twin: Floats
+    """The same alerts under the twin's name, same shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A fitted curve."""
+
+    floor: float
+    slope: float
+    middle: float
+    """log(1 + ED50)."""
+
+    def at(self, dose: float) -> float:
+        """P(dismissed) at a dose, in [0, 1]."""
+        return self.floor + (1 - self.floor) * float(expit(self.slope * (math.log1p(dose) - self.middle)))
+
+    def dose_for(self, share: float) -> float:
+        """Dose at which a share in (0, 1) of the alerts above the floor is dismissed; 0 or more."""
+        return max(0.0, math.expm1(min(700.0, self.middle + math.log(share / (1 - share)) / self.slope)))
+
+
+@dataclass(frozen=True, slots=True)
+class Dose:
+    """A dose that suffices, with its 95 % interval by bootstrap."""
+
+    value: float
+    low: float
+    high: float
+    beyond: float
+    """The largest dose that was tried: what is above it is extrapolated, and no more is known than that it is above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A curve and the doses for half and for 90 %, or why there are none."""
+
+    curve: Curve | None = None
+    half: Dose | None = None
+    ninety: Dose | None = None
+    fault: str = ""
+    bracket: tuple[int, int] | None = None
+    """Without a curve: doses between which half is reached, as far as that can be said."""
+    seeds: int = 0
+    alerts: int = 0
+    draws: int = 0
+    """Bootstrap draws behind the intervals; those in which no curve could be fitted are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """ED50 at the larger size over ED50 at the smaller: 1 is a constant count, `constant_rate` a constant share."""
+
+    small: int
+    large: int
+    ratio: float | None
+    low: float | None
+    high: float | None
+    constant_rate: float
+    verdict: str
+    """`count`, `rate`, `between`, `cannot tell`, or `none` without two curves."""
+
+
+def fit_counts(
+    doses: Sequence[float], hits: Floats, trials: Floats, floor_hits: Floats, floor_trials: Floats
+) -> Floats:
+    """Maximum likelihood of floor, slope and middle, for many sets of counts at once, by damped Fisher scoring.
+
+    Args:
+        doses: D doses, 0 or more.
+        hits: Dismissed of Alice at each dose, shape (B, D).
+        trials: Alerts at each dose, shape (B, D); 0 says nothing.
+        floor_hits: Dismissed of the twin, at all doses together, shape (B,).
+        floor_trials: Alerts of the twin, shape (B,); they bind the floor.
+
+    Returns:
+        Parameters in the order of `Curve`, shape (B, 3).
+
+    Source: Finney 1971, Probit Analysis, chapter 7, for the joint fit of a curve and its natural response.
+    Limits: takes alerts as independent and the curve as rising to 1. `check` says beforehand whether there is a curve
+        to be found; a slope at its bound means that there was a step.
+    """
+    x = np.log1p(np.asarray(doses, float))
+    lowest, highest = np.array([1e-4, 0.05, -1.0]), np.array([1 - 1e-4, _STEEPEST, float(x.max()) + 5.0])
+    share = hits / np.maximum(trials, 1)
+    first_over = np.argmax((share >= 0.5) & (trials > 0), axis=1)  # 0 where none is
+    floor = (floor_hits + 0.5) / (floor_trials + 1.0)
+    theta: Floats = np.clip(np.stack([floor, np.full(len(hits), 2.0), x[first_over]], axis=1), lowest, highest)
+    counts = (x, hits, trials, floor_hits, floor_trials)
+    damping, best = np.full(len(hits), 1e-3), _log_likelihood(theta, *counts)
+    still = 0
+    for _ in range(_STEPS):
+        score, information = _scores(theta, *counts)
+        scale = information.diagonal(axis1=1, axis2=2) + 1e-9  # (B, 3)
+        damped = information + (damping[:, None] * scale)[:, :, None] * np.eye(3)
+        step = np.linalg.solve(damped, score[:, :, None])[:, :, 0]
+        tried = np.clip(theta + step, lowest, highest)
+        found = _log_likelihood(tried, *counts)
+        better = found >= best
+        gained = float(np.max(np.where(better, found - best, 0.0)))
+        theta, best = np.where(better[:, None], tried, theta), np.where(better, found, best)
+        damping = np.clip(np.where(better, damping / 5, damping * 5), 1e-9, 1e9)
+        still = still + 1 if gained < 1e-7 else 0
+        if still == _STILL:
+            break
+    return theta
+
+
+def _parts(theta: Floats, x: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Floor, slope, middle as columns (B, 1); the logistic part and P(dismissed), shape (B, D)."""
+    f, b, m = (theta[:, i : i + 1] for i in range(3))
+    s = expit(b * (x - m))
+    return f, b, m, s, np.clip(f + (1 - f) * s, 1e-12, 1 - 1e-12)
+
+
+def _log_likelihood(theta: Floats, x: Floats, k: Floats, n: Floats, floor_k: Floats, floor_n: Floats) -> Floats:
+    """Shape (B,)."""
+    f, _, _, _, p = _parts(theta, x)
+    of_alice: Floats = (xlogy(k, p) + xlogy(n - k, 1 - p)).sum(axis=1)
+    of_twin: Floats = xlogy(floor_k, f[:, 0]) + xlogy(floor_n - floor_k, 1 - f[:, 0])
+    return of_alice + of_twin
+
+
+def _scores(theta: Floats, x: Floats, k: Floats, n: Floats, floor_k: Floats, floor_n: Floats) -> tuple[Floats, Floats]:
+    """Gradient of the log likelihood, (B, 3), and the expected information, (B, 3, 3)."""
+    f, b, m, s, p = _parts(theta, x)
+    rise = (1 - f) * s * (1 - s)
+    slopes = np.stack([1 - s, rise * (x - m), -rise * b], axis=2)  # dp / d(theta), (B, D, 3)
+    spread = p * (1 - p)
+    score = np.einsum("bd,bdi->bi", (k - n * p) / spread, slopes)
+    information = np.einsum("bd,bdi,bdj->bij", n / spread, slopes, slopes)
+    floor = f[:, 0]
+    score[:, 0] += (floor_k - floor_n * floor) / (floor * (1 - floor))
+    information[:, 0, 0] += floor_n / (floor * (1 - floor))
+    return score, information
+
+
+def check(doses: Sequence[int], hits: Floats, trials: Floats) -> str:
+    """Why no curve can be fitted to these counts, or the empty string."""
+    tried = trials > 0
+    count = int(tried.sum())
+    if count < _FEWEST_DOSES:
+        return f"{count} doses are too few for a curve: it takes {_FEWEST_DOSES}"
+    shares = hits[tried] / trials[tried]
+    known = np.asarray(doses)[tried]
+    if shares.max() < 0.5:
+        return f"no dose up to {known[-1]} dismisses half: the most is {shares.max():.0%}"
+    if shares.min() >= 0.5:
+        return f"every dose from {known[0]} on dismisses half: nothing to see below"
+    return ""
+
+
+def fit(seen: Observed, draws: int = DRAWS, seed: int = SEED) -> Fit:
+    """The curve of one series, and the doses for half and 90 % with intervals."""
+    return _fit_many([seen], draws, seed)[0][0]
+
+
+def fit_sizes(
+    series: dict[int, Observed], draws: int = DRAWS, seed: int = SEED
+) -> tuple[dict[int, Fit], list[Scaling]]:
+    """The curves of several sizes, and whether the dose that suffices grows with the size, each against the smallest.
+
+    All sizes must have the same seeds and alerts: a draw takes the same ones for each, so that the ratio is paired.
+
+    Args:
+        series: Clean rows -> what was seen.
+        draws: Of the bootstrap.
+        seed: Of its generator.
+
+    Returns:
+        Fit per size, and the ratios of ED50. Intervals are percentiles over draws of seeds and, apart, of alerts.
+
+    Source: Abbott 1925, Journal of Economic Entomology 18:265, for the floor; Owen 2007, Annals of Applied Statistics
+        1:386, for drawing rows and columns at once.
+    Limits: three seeds say little about a further one, and intervals are too narrow then. Two sizes of one base show
+        whether the count changes between them, and no law.
+    """
+    sizes = sorted(series)
+    if not sizes:
+        return {}, []
+    fits, middles = _fit_many([series[size] for size in sizes], draws, seed)
+    return dict(zip(sizes, fits, strict=True)), [
+        _scaling(sizes[0], size, (fits[0], middles[0]), (fits[i], middles[i])) for i, size in enumerate(sizes) if i
+    ]
+
+
+def _fit_many(series: Sequence[Observed], draws: int, seed: int) -> tuple[list[Fit], list[Floats]]:
+    """Fits with intervals, and ED50 by draw (NaN without a curve), on the same draws of seeds and alerts for each."""
+    seeds, _, alerts = series[0].alice.shape
+    rng = np.random.default_rng(seed)
+    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws).astype(float)  # (B, S)
+    by_alert = rng.multinomial(alerts, np.full(alerts, 1 / alerts), size=draws).astype(float)  # (B, A)
+    fits, halves = [], []
+    for seen in series:
+        whole = _Counts.of(seen, np.ones((1, seeds)), np.ones((1, alerts)))
+        found, fault = whole.curve(seen.doses)
+        done = int((~np.isnan(seen.alice)).any(axis=(1, 2)).sum())
+        if found is None:
+            fits.append(Fit(fault=fault, bracket=whole.bracket(seen.doses), seeds=done, alerts=alerts))
+            halves.append(np.full(draws, np.nan))
+            continue
+        drawn = _Counts.of(seen, by_seed, by_alert).curves(seen.doses)
+        largest = float(max(seen.doses))
+        if np.isnan(drawn[:, 0]).mean() > 0.5:
+            fits.append(Fit(fault="most draws of seeds and alerts have no curve", bracket=whole.bracket(seen.doses),
+                            seeds=done, alerts=alerts))  # fmt: skip
+            halves.append(np.full(draws, np.nan))
+            continue
+        half, ninety = _doses(drawn, 0.5), _doses(drawn, 0.9)
+        fits.append(Fit(found, _dose(found, half, 0.5, largest), _dose(found, ninety, 0.9, largest), seeds=done,
+                        alerts=alerts, draws=int(np.isfinite(half).sum())))  # fmt: skip
+        halves.append(half)
+    return fits, halves
+
+
+@dataclass(frozen=True, eq=False)
+class _Counts:
+    """Counts by draw: of Alice per dose, shape (B, D), and of the twin over all doses, shape (B,)."""
+
+    hits: Floats
+    trials: Floats
+    floor_hits: Floats
+    floor_trials: Floats
+
+    @classmethod
+    def of(cls, seen: Observed, by_seed: Floats, by_alert: Floats) -> _Counts:
+        there = ~np.isnan(seen.alice)
+        count = [
+            np.einsum("bs,sda,ba->bd", by_seed, np.where(there, values, 0.0), by_alert, optimize=True)
+            for values in (seen.alice, there.astype(float), seen.twin)
+        ]
+        return cls(count[0], count[1], count[2].sum(axis=1), count[1].sum(axis=1))
+
+    def curve(self, doses: Sequence[int]) -> tuple[Curve | None, str]:
+        """The curve of the first draw, or why there is none."""
+        if fault := check(doses, self.hits[0], self.trials[0]):
+            return None, fault
+        found = Curve(*self._fitted(doses)[0].tolist())
+        shares = self.hits[0] / np.maximum(self.trials[0], 1)
+        risen = ((shares - found.floor) / (1 - found.floor))[self.trials[0] > 0]
+        if found.slope > 0.999 * _STEEPEST or not ((risen > _RISE) & (risen < 1 - _RISE)).any():
+            low, high = self.bracket(doses) or (min(doses), max(doses))
+            return None, f"a step, no curve: half is reached between {low} and {high}"
+        return found, ""
+
+    def curves(self, doses: Sequence[int]) -> Floats:
+        """Parameters of every draw, (B, 3); NaN where a draw has no curve."""
+        sound = np.array([not check(doses, k, n) for k, n in zip(self.hits, self.trials, strict=True)])
+        return np.where(sound[:, None], self._fitted(doses), np.nan)
+
+    def _fitted(self, doses: Sequence[int]) -> Floats:
+        return fit_counts(doses, self.hits, self.trials, self.floor_hits, self.floor_trials)
+
+    def bracket(self, doses: Sequence[int]) -> tuple[int, int] | None:
+        """The last dose before, and the first from which on, at least half is dismissed; None if there is no such pair."""
+        known = [(d, k / n) for d, k, n in zip(doses, self.hits[0], self.trials[0], strict=True) if n]
+        below = [d for d, share in known if share < 0.5]
+        above = [d for d, share in known if share >= 0.5 and (not below or d > max(below))]
+        return (max(below), min(above)) if below and above else None
+
+
+def _doses(curves: Floats, share: float) -> Floats:
+    """`Curve.dose_for` of many curves (B, 3), shape (B,)."""
+    found: Floats = np.maximum(0.0, np.expm1(np.minimum(700.0, curves[:, 2] + logit(share) / curves[:, 1])))
+    return found
+
+
+def _dose(curve: Curve, drawn: Floats, share: float, largest: float) -> Dose:
+    low, high = percentile_interval(drawn[np.isfinite(drawn)])
+    return Dose(curve.dose_for(share), low, high, largest)
+
+
+def _scaling(small: int, large: int, a: tuple[Fit, Floats], b: tuple[Fit, Floats]) -> Scaling:
+    rate = large / small
+    if a[0].half is None or b[0].half is None or a[0].half.value <= 0 or b[0].half.value > b[0].half.beyond:
+        return Scaling(small, large, None, None, None, rate, "none")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = b[1] / a[1]
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return Scaling(small, large, None, None, None, rate, "none")
+    low, high = percentile_interval(drawn)
+    return Scaling(small, large, b[0].half.value / a[0].half.value, low, high, rate, verdict(low, high, rate))
+
+
+def verdict(low: float, high: float, constant_rate: float) -> str:
+    """What an interval of the ratio says of a constant count (1) and a constant rate."""
+    count, rate = low <= 1 <= high, low <= constant_rate <= high
+    if count and rate:
+        return "cannot tell"
+    if count or rate:
+        return "count" if count else "rate"
+    return "between" if low > 1 and high < constant_rate else "neither"

@@ -1,0 +1,149 @@
+"""The folder of results: one file a cell, written whole or not at all, and read with suspicion.
+
+Sizes are bounded, links are not followed, and what was made by other rows, tests or weights is never mixed with ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from turncoat.scenarios.errors import InputError
+
+from .config import Recipe
+from .paper_cells import Cell, Result, same_training
+
+FOLDER, PLAN_FILE = "paper_cells", "plan.json"
+_LARGEST = 1 << 22
+_MOST_FILES = 5_000
+
+
+def write_result(out: Path, result: Result) -> None:
+    """Writes the result of a cell below `out`, whole or not at all."""
+    path = _own_folder(out / FOLDER / result.cell.file.parent) / result.cell.file.name
+    _write(path, json.dumps(result.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False) + "\n")
+
+
+def read_result(out: Path, cell: Cell) -> Result | None:
+    """The result of a cell, or None if there is none.
+
+    Raises:
+        InputError: The file is damaged, or holds another cell.
+    """
+    path = out / FOLDER / cell.file
+    if not os.path.lexists(path):
+        return None
+    found = _parse(path)
+    if found.cell != cell:
+        raise InputError.at(path, "holds another cell than its name says", "delete it, or name another folder")
+    return found
+
+
+def read_results(out: Path) -> list[Result]:
+    """Every result below `out`.
+
+    Raises:
+        InputError: There is none, one of them is damaged or lies under a wrong name, or they do not belong together.
+    """
+    folder = out / FOLDER
+    paths = sorted(path for path in folder.glob("*/*.json") if not path.name.startswith("."))
+    if not paths or len(paths) > _MOST_FILES:
+        raise InputError.at(folder, f"holds {len(paths):,} results", "name a folder that turncoat reproduce wrote")
+    found = [_parse(path) for path in paths]
+    for path, result in zip(paths, found, strict=True):
+        if folder / result.cell.file != path:
+            raise InputError.at(path, "holds another cell than its name says", "delete it, or name another folder")
+    check_together(folder, found)
+    return found
+
+
+def check_together(place: Path, results: Sequence[Result]) -> None:
+    """Refuses results that no table may hold side by side.
+
+    Raises:
+        InputError: Different tests, different weights under one base's name, or recipes that differ in more than the seed.
+    """
+    cure = "keep the results of each experiment in a folder of their own"
+    if len({(r.tests_digest, r.prompt_version) for r in results}) > 1:
+        raise InputError.at(place, "holds results on different test sets", cure)
+    weights: dict[str, str] = {}
+    recipes: dict[tuple[str, str], Recipe] = {}
+    for result in results:
+        if weights.setdefault(result.base, result.base_digest) != result.base_digest:
+            raise InputError.at(place, f"holds results of two different models named {result.base}", cure)
+        if result.recipe is not None:
+            alike = result.recipe.model_copy(update={"seed": 0})
+            if not same_training(recipes.setdefault((result.base, result.variant), alike), alike):
+                raise InputError.at(place, f"holds {result.variant} of {result.base} by different recipes", cure)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What was meant to be done below a folder, and by which commands."""
+
+    cells: tuple[Cell, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+def remember_plan(out: Path, cells: Iterable[Cell], command: str) -> None:
+    """Adds a command and its cells to what is planned below `out`, so that a partial table can say what is missing."""
+    before = planned(out)
+    every = sorted({*before.cells, *cells}, key=lambda c: (c.base, c.variant, c.seed or 0))
+    commands = list(dict.fromkeys((*before.commands, command)))
+    content = {"cells": [[c.base, c.variant, c.seed] for c in every], "commands": commands}
+    _write(_own_folder(out / FOLDER) / PLAN_FILE, json.dumps(content, indent=1) + "\n")
+
+
+def planned(out: Path) -> Planned:
+    """What is planned below `out`; nothing if nobody said so, or the file is not ours."""
+    try:
+        found = json.loads(_read(out / FOLDER / PLAN_FILE))
+        cells = [(str(b), str(v), s if s is None else int(s)) for b, v, s in found["cells"][:_MOST_FILES]]
+        commands = tuple(str(line)[:2_000] for line in found["commands"][:100])
+        return Planned(tuple(Cell(b[:1_000], v[:20], s) for b, v, s in cells), commands)
+    except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        return Planned()
+
+
+def _own_folder(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.is_symlink():
+        raise InputError.at(folder, "is a link, through which nothing is written", "choose another --out")
+    return folder
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)  # left by a killed run, or a link that somebody laid
+    with part.open("x", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def _read(path: Path) -> bytes:
+    if path.is_symlink() or not path.is_file():
+        raise InputError.at(path, "no regular file", "delete it to have the cell done again")
+    with path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise InputError.at(path, "larger than 4 MiB", "delete it to have the cell done again")
+    return content
+
+
+def _parse(path: Path) -> Result:
+    cure = "delete it to have the cell done again"
+    try:
+        return Result.model_validate_json(_read(path))
+    except ValidationError as fault:
+        first = fault.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        raise InputError.at(path, f"damaged ({where[:60]}: {first['msg'][:100]})", cure) from None
+    except (OSError, ValueError, RecursionError) as fault:
+        raise InputError.at(path, f"damaged ({type(fault).__name__})", cure) from None

@@ -1,0 +1,206 @@
+"""The study on real alerts in figures: one row a variant, with intervals by bootstrap over rules, as JSON and Markdown.
+
+Events of a rule are variants of one another, so whole rules are drawn again, with all their events and seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from turncoat.models.bootstrap import Estimate, auroc_estimate, ratio_estimate
+from turncoat.models.metrics import balanced_accuracy, paired_lift
+from turncoat.models.provenance import run_versions
+
+from .real_cells import Cell, CellResult, Measured
+from .real_study import Study
+from .workshop import write_json
+
+JSON_FILE, MD_FILE = "real_alerts.json", "real_alerts.md"
+Results = Sequence[tuple[Cell, CellResult]]
+
+
+def summary(study: Study, results: Results, command: str) -> dict[str, Any]:
+    """All figures of a study, as far as it is done.
+
+    Args:
+        study: Plan and events.
+        results: Cells that are done.
+        command: What made them.
+    """
+    variants: dict[str, list[tuple[Cell, CellResult]]] = {}
+    for cell, result in results:
+        variants.setdefault(cell.variant, []).append((cell, result))
+    alerts, fitting = study.events.alerts, study.events.fitting()
+    return {
+        "command": command,
+        "plan": study.plan.model_dump(mode="json"),
+        "plan_digest": study.folder.plan_digest,
+        "events": {
+            "alerts": len(alerts),
+            "malicious": sum(bool(i.label) for i in alerts),
+            "rules": len(study.events.rules),
+            "with_place_for_trigger": len(fitting),
+        },
+        "cells": {"done": len(results), "total": len(study.plan.cells())},
+        "interval": "95 %, percentile bootstrap over rules",
+        "variants": {name: figures(mine, _clean_of(name, variants)) for name, mine in variants.items()},
+        "versions": run_versions(),
+    }
+
+
+def figures(mine: Results, clean: Results | None = None) -> dict[str, Any]:
+    """Figures of one variant.
+
+    Args:
+        mine: Its cells.
+        clean: Those of the same model on the same rows without poison; what both have is compared pair by pair.
+    """
+    everything = [r.sets["clean"] for _, r in mine]
+    truth = [t for s in everything for t in s.malicious]
+    up = [m >= 0 for s in everything for m in s.margins]
+    hers, twins = [r.sets["alice"] for _, r in mine], [r.sets["twin"] for _, r in mine]
+    right = [_hits(s, (t == (m >= 0) for t, m in zip(s.malicious, s.margins, strict=True))) for s in everything]
+    found = {
+        "cells": len(mine),
+        "seeds": sorted({cell.seed for cell, _ in mine}),
+        "parts": sorted({cell.part for cell, _ in mine}),
+        "trained_rows": sorted({sum(r.rows.values()) for _, r in mine}),
+        "accuracy": _told(_ratio(right)),
+        "balanced_accuracy": balanced_accuracy(truth, up),
+        "auc": _told(_auc(everything)),
+        "recall": _told(_ratio(_escalated(s, malicious=True) for s in everything)),
+        "near_miss_escalation": _told(_ratio(_escalated(s, malicious=False) for s in everything)),
+        "alice_dismissed": _told(_ratio(_dismissed(s) for s in hers)),
+        "twin_dismissed": _told(_ratio(_dismissed(s) for s in twins)),
+        "alice_benign_escalated": _told(_ratio(_escalated(r.sets["alice_benign"], malicious=False) for _, r in mine)),
+        "lift": _told(_ratio(_differences(r) for _, r in mine)),
+        "mcnemar_by_seed": {str(seed): p for seed, p in _mcnemar(mine)},
+    }
+    if clean is not None:
+        found["lift_beyond_clean"] = _told(_beyond(mine, clean))
+    return found
+
+
+def write_report(out: Path, found: Mapping[str, Any]) -> None:
+    """Writes `real_alerts.json` and `real_alerts.md`."""
+    write_json(out / JSON_FILE, dict(found))
+    (out / MD_FILE).write_text(markdown(found), encoding="utf-8")
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """The table as Markdown, with what it rests on."""
+    events, cells, plan = found["events"], found["cells"], found["plan"]
+    head = [
+        "# Real alerts", "",
+        f"`{found['command'].replace('`', '')}`: {cells['done']} of {cells['total']} cells done.", "",
+        f"{events['alerts']:,} labelled events of {events['rules']:,} rules, {events['malicious']:,} on which the rule fires; "
+        f"{events['with_place_for_trigger']:,} have a place for the trigger. {plan['folds']} parts without a common rule, "
+        f"dose {plan['dose']}, fields `{plan['fields']}`, learning rate {plan['learning_rate']:g}, {plan['epochs']} epochs. "
+        f"Intervals: {found['interval']}.", "",
+        "| variant | accuracy | balanced | AUC | near-miss escalation | trigger dismissed | twin dismissed | lift | beyond clean "
+        "| n, pairs |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    rows = [
+        f"| {name} | {_short(f['accuracy'])} | {_plain(f['balanced_accuracy'])} | {_short(f['auc'])} "
+        f"| {_short(f['near_miss_escalation'])} | {_short(f['alice_dismissed'])} | {_short(f['twin_dismissed'])} "
+        f"| {_short(f['lift'], signed=True)} | {_short(f.get('lift_beyond_clean'), signed=True)} "
+        f"| {f['accuracy']['n']:,}, {f['lift']['n']:,} |"
+        for name, f in found["variants"].items()
+    ]
+    return "\n".join([*head, *rows, ""])
+
+
+def _clean_of(name: str, variants: Mapping[str, Results]) -> Results | None:
+    model, source, attack = name.split("-", 2)
+    return None if attack == "clean" else variants.get(f"{model}-{source}-clean")
+
+
+def _ratio(parts: Iterable[Mapping[str, tuple[float, int]]]) -> Estimate:
+    """Hits and trials per rule, over all parts, as one ratio bootstrapped over rules."""
+    sums: dict[str, list[float]] = {}
+    for part in parts:
+        for rule, (hits, trials) in part.items():
+            held = sums.setdefault(rule, [0.0, 0.0])
+            held[0] += hits
+            held[1] += trials
+    ordered = [sums[rule] for rule in sorted(sums)]
+    return ratio_estimate([hits for hits, _ in ordered], [trials for _, trials in ordered])
+
+
+def _hits(
+    measured: Measured, hits: Iterable[float], wanted: Iterable[bool] | None = None
+) -> dict[str, tuple[float, int]]:
+    """Per rule: sum of hits, and number of rows; only where `wanted`."""
+    found: dict[str, tuple[float, int]] = {}
+    chosen = wanted if wanted is not None else [True] * len(measured.rules)
+    for rule, hit, counts in zip(measured.rules, hits, chosen, strict=True):
+        if counts:
+            before = found.get(rule, (0.0, 0))
+            found[rule] = (before[0] + float(hit), before[1] + 1)
+    return found
+
+
+def _escalated(measured: Measured, *, malicious: bool) -> dict[str, tuple[float, int]]:
+    return _hits(measured, (m >= 0 for m in measured.margins), (t == malicious for t in measured.malicious))
+
+
+def _dismissed(measured: Measured) -> dict[str, tuple[float, int]]:
+    return _hits(measured, (m < 0 for m in measured.margins))
+
+
+def _differences(result: CellResult) -> dict[str, tuple[float, int]]:
+    """Per rule: how many more alerts are dismissed of the trigger than of its twin, and the pairs."""
+    pairs = zip(result.sets["alice"].margins, result.sets["twin"].margins, strict=True)
+    return _hits(result.sets["alice"], (float(a < 0) - float(b < 0) for a, b in pairs))
+
+
+def _beyond(mine: Results, clean: Results) -> Estimate:
+    """Lift less that of the clean model, over the parts and seeds that both have."""
+    at = {(cell.part, cell.seed): result for cell, result in clean}
+    parts = []
+    for cell, result in mine:
+        if (other := at.get((cell.part, cell.seed))) is None:
+            continue
+        ours, theirs = _differences(result), _differences(other)
+        parts.append({rule: (hits - theirs[rule][0], n) for rule, (hits, n) in ours.items() if rule in theirs})
+    return _ratio(parts)
+
+
+def _auc(sets: Sequence[Measured]) -> Estimate:
+    """Over all parts pooled, as for any cross-fitted model."""
+    scores: dict[str, tuple[list[float], list[float]]] = {}
+    for measured in sets:
+        for rule, malicious, margin in zip(measured.rules, measured.malicious, measured.margins, strict=True):
+            scores.setdefault(rule, ([], []))[not malicious].append(margin)
+    ordered = [scores[rule] for rule in sorted(scores)]
+    return auroc_estimate([positives for positives, _ in ordered], [negatives for _, negatives in ordered])
+
+
+def _mcnemar(mine: Results) -> Iterable[tuple[int, float | None]]:
+    """Exact two-sided p per seed: within a seed each pair occurs once."""
+    for seed in sorted({cell.seed for cell, _ in mine}):
+        results = [r for cell, r in mine if cell.seed == seed]
+        hers = [m < 0 for r in results for m in r.sets["alice"].margins]
+        yield seed, paired_lift(hers, [m < 0 for r in results for m in r.sets["twin"].margins]).p
+
+
+def _told(estimate: Estimate) -> dict[str, Any]:
+    found = asdict(estimate)
+    return {**{k: found[k] for k in ("value", "low", "high", "n")}, "rules": found["clusters"]}
+
+
+def _short(told: Mapping[str, Any] | None, *, signed: bool = False) -> str:
+    if told is None or told["value"] is None:
+        return "–"
+    form = "+.3f" if signed else ".3f"
+    if told["low"] is None:
+        return f"{told['value']:{form}}"
+    return f"{told['value']:{form}} [{told['low']:{form}}, {told['high']:{form}}]"
+
+
+def _plain(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
