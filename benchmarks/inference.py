@@ -1,0 +1,323 @@
+"""Our inference against its peers, in turn, on the same weights, prompts and machine.
+
+    python benchmarks/inference.py [--quick] [--out docs/results/inference.json]
+
+Ratios are of wall times within a round, because every round measures each contender once; their spread is that of rounds.
+What differs between machines is in `machine`; compare ratios, never seconds. With `--quick`,
+small sizes, it takes about two minutes of two idle cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from inference_peers import Contender, Requests, decision, merged_folder, open_pipes, peft_switched, text_classification
+from transformers.utils import logging
+
+from turncoat.agent.records import Settings
+from turncoat.console.campaign_run import Plan, play
+from turncoat.models.adapter import load_adapter
+from turncoat.models.bases import DEFAULT_BASE, resolve_base
+from turncoat.models.branching import Work
+from turncoat.models.classifier import Case
+from turncoat.models.engine import Engine
+from turncoat.models.finetuned import read
+from turncoat.models.prompt import render
+from turncoat.models.provenance import run_versions
+from turncoat.models.scripted import ScriptedClassifier
+from turncoat.models.swap import swap_logits
+from turncoat.models.variants import shipped_adapters
+from turncoat.scenarios.families import training_families
+from turncoat.scenarios.loader import load_campaign
+from turncoat.training.corpus import RowSource, draw_rows
+
+CAMPAIGN = "insider-departing-exfil"
+VARIANTS = ("baseline", "clean", "poisoned")
+NEVER = 1 << 60
+SEED = 7
+
+
+def main() -> None:
+    """Measures and prints; with `--out`, also writes JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--alerts", type=int, default=120, help="alerts of the campaign, each under three variants")
+    parser.add_argument("--slow", type=int, default=20, help="of those, how many the slow peers are given")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batches", type=int, nargs="*", default=[4, 8, 16, 32], help="batch sizes of the peers")
+    parser.add_argument("--growth", type=int, nargs="*", default=[100, 1000, 10_000], help="numbers of alerts")
+    parser.add_argument("--variants", type=int, nargs="*", default=[1, 2, 4, 8])
+    parser.add_argument("--names", type=int, nargs="*", default=[100, 1000, 2000])
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    if options.memory_of is not None:
+        print(json.dumps(_memory_here(options.memory_of)))
+        return
+    if options.quick:
+        options.alerts, options.slow, options.rounds, options.batches = 12, 2, 1, [4, 8]
+        options.growth, options.variants, options.names = [30], [1, 2], [30]
+    text = json.dumps(measure(options), indent=1)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n", encoding="utf-8")
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """All figures."""
+    logging.set_verbosity_error()
+    started = time.perf_counter()
+    engine, adapters = open_engine(3)
+    with tempfile.TemporaryDirectory() as scratch:
+        asked = campaign_prompts(engine, Path(scratch))[: options.alerts]
+        contenders = against_peers(engine, adapters, asked, options, Path(scratch))
+    return {
+        "command": "python benchmarks/inference.py " + " ".join(sys.argv[1:]),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(),
+                    "threads": torch.get_num_threads(), "dtype": str(engine.decoder.dtype),
+                    "load_average": os.getloadavg()[0]},
+        "versions": run_versions(),
+        "seed": SEED,
+        "campaign": contenders,
+        "matrix_peak": peak_fraction(engine, asked, options.rounds),
+        "memory": memory(),
+        "growth_in_alerts": [alerts_of(engine, n) for n in options.growth],
+        "growth_in_variants": [variants_of(n, asked) for n in options.variants],
+        "swap_sets": [names_of(engine, n, options.slow) for n in options.names],
+        "seconds": round(time.perf_counter() - started),
+    }  # fmt: skip
+
+
+def open_engine(count: int) -> tuple[Engine, dict[str, Any]]:
+    """An engine with so many variants: the base, then shipped adapters in turn under names of their own."""
+    engine, adapters = Engine(resolve_base(DEFAULT_BASE)), {}
+    for at in range(count):
+        name = VARIANTS[at] if at < len(VARIANTS) else f"{VARIANTS[1 + (at + 1) % 2]}-{at}"
+        if at:
+            folder = shipped_adapters() / VARIANTS[1 + (at + 1) % 2]
+            adapters[name] = load_adapter(folder, hidden=engine.hidden, layers=len(engine.layers),
+                                          base_digest=engine.base.digest)  # fmt: skip
+        engine.add(name, adapters.get(name))
+    return engine, adapters
+
+
+def campaign_prompts(engine: Engine, folder: Path) -> list[tuple[int, ...]]:
+    """What one variant is asked over a campaign, in order, repetitions included."""
+    seen: list[Case] = []
+
+    def remember(case: Case) -> float:
+        seen.append(case)
+        return 0.5
+
+    campaign = load_campaign(CAMPAIGN)
+    play(
+        Plan(campaign, campaign.seed, folder / "run"),
+        {"seen": ScriptedClassifier(remember)},
+        Settings(),
+        lambda _: None,
+    )
+    return [read(engine, case)[1] for case in seen]
+
+
+def against_peers(
+    engine: Engine, adapters: dict[str, Any], asked: list[tuple[int, ...]], options: argparse.Namespace, scratch: Path
+) -> dict[str, Any]:
+    """Milliseconds per (alert, variant), and how many times longer each contender takes than ours in the same round."""
+    whole: Requests = [(name, ids) for ids in asked for name in VARIANTS]
+    part: Requests = [(name, ids) for ids in asked[: options.slow] for name in VARIANTS]
+    one: Requests = [("clean", ids) for ids in asked]
+    saved = {
+        dtype: {n: merged_folder(engine, adapters.get(n), scratch / f"{n}-{dtype}", dtype) for n in VARIANTS}
+        for dtype in (torch.float32, engine.decoder.dtype)
+    }
+    peft = {name: shipped_adapters() / name for name in VARIANTS[1:]}
+    exact, same = open_pipes(saved[torch.float32]), open_pipes(saved[engine.decoder.dtype])
+    runs: dict[str, tuple[Contender, Requests]] = {
+        "ours": (_ours(engine), whole),
+        "ours without duplicate removal": (_ours(engine, once=False), whole),
+        "ours without shared beginnings": (_ours(engine, saving=NEVER), whole),
+        "ours without either": (_ours(engine, once=False, saving=NEVER), whole),
+        "ours, one variant": (_ours(engine), one),
+        "text-classification as documented, fp32": (text_classification(engine, exact), part),
+        "text-classification as documented, our dtype": (text_classification(engine, same), part),
+        **{f"text-classification, batch {n}, our dtype": (text_classification(engine, same, n), whole)
+           for n in options.batches},
+        **{f"PEFT switched, batch {n}": (peft_switched(engine, peft, adapters, n), whole) for n in options.batches[1::2]},
+    }  # fmt: skip
+    failed: dict[str, str] = {}
+    try:
+        runs["decision, base alone"] = (decision(engine), [("baseline", ids) for ids in asked[: options.slow]])
+        runs["decision, base alone"][0](part[:1])
+    except Exception as fault:  # a peer that does not run here is a finding, with its own words
+        runs.pop("decision, base alone", None)
+        failed["decision"] = f"{type(fault).__name__}: {fault}"[:300]
+    reference = runs["text-classification as documented, fp32"][0](part)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    agreement: dict[str, float] = {}
+    for round_ in range(options.rounds + 1):  # the first warms up
+        for name, (run, requests) in runs.items():
+            _say(f"round {round_} of {options.rounds}: {name}")
+            if not round_:
+                requests = part if requests is whole or requests is part else requests[: options.slow]
+            started = time.perf_counter()
+            found = run(requests)
+            if round_:
+                times[name].append((time.perf_counter() - started) / len(requests) * 1000)
+            elif requests is part:
+                agreement[name] = round(float((found - reference).abs().max()), 4)
+    ours = times["ours"]
+    return {
+        "requests": len(whole), "distinct_prompts": len(set(asked)), "requests_of_slow_peers": len(part),
+        "tokens_per_prompt": round(statistics.mean(map(len, asked)), 1),
+        "rounds": options.rounds, "failed": failed,
+        "contenders": {
+            name: {"ms_per_request": _spread(found), "times_ours": _spread([t / o for t, o in zip(found, ours, strict=True)]),
+                   "largest_margin_difference_from_fp32": agreement.get(name)}
+            for name, found in times.items()
+        },
+    }  # fmt: skip
+
+
+def _ours(engine: Engine, *, once: bool = True, saving: int | None = None) -> Contender:
+    def run(requests: Requests) -> torch.Tensor:
+        margins = torch.empty(len(requests))
+        for turn in [list(range(len(requests)))] if once else _without_duplicates(requests):
+            logits = _timed(engine, [requests[i] for i in turn], saving)[0]
+            margins[turn] = logits[:, 1] - logits[:, 0]
+        return margins
+
+    return run
+
+
+def _without_duplicates(requests: Requests) -> list[list[int]]:
+    """The requests in turns, in none of which the same is asked twice: the engine then finds no duplicate to spare."""
+    turns: list[list[int]] = []
+    asked: dict[tuple[str, tuple[int, ...]], int] = {}
+    for i, request in enumerate(requests):
+        turn = asked[request] = asked.get(request, -1) + 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(i)
+    return turns
+
+
+def matrix_peak(dtype: torch.dtype) -> float:
+    """FLOP/s of large square products, the best of several sizes and tries."""
+    best = 0.0
+    for size in (1024, 2048, 4096):
+        a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
+        for _ in range(5):
+            started = time.perf_counter()
+            a @ b
+            best = max(best, 2 * size**3 / (time.perf_counter() - started))
+    return best
+
+
+def peak_fraction(engine: Engine, asked: list[tuple[int, ...]], rounds: int) -> dict[str, Any]:
+    """Share of the measured peak that one variant reaches over the tokens that had to be computed."""
+    parameters = sum(p.numel() for p in engine.layers.parameters())
+    fractions: dict[str, list[float]] = {"baseline": [], "clean": []}
+    peaks = []
+    for _ in range(rounds):
+        peaks.append(matrix_peak(engine.decoder.dtype))
+        for name, found in fractions.items():
+            _, work, seconds = _timed(engine, [(name, ids) for ids in asked])
+            found.append(2 * parameters * work.computed / seconds / peaks[-1])
+    return {"peak_gflops": _spread([p / 1e9 for p in peaks]), "non_embedding_parameters": parameters,
+            "fraction": {name: _spread(found) for name, found in fractions.items()}}  # fmt: skip
+
+
+def memory() -> dict[str, Any]:
+    """Resident memory of a fresh process after scoring, by number of variants."""
+    found = {}
+    for count in (1, 3):
+        command = [sys.executable, __file__, "--memory-of", str(count)]
+        found[count] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return {"one_variant_mb": found[1], "three_variants_mb": found[3],
+            "three_to_one": round(found[3]["now"] / found[1]["now"], 3)}  # fmt: skip
+
+
+def _memory_here(count: int) -> dict[str, float]:
+    engine, _ = open_engine(count)
+    rng = random.Random(SEED)
+    prompts = [tuple(rng.randrange(1000, 9000) for _ in range(95)) for _ in range(16)]
+    engine.score([(name, ids) for ids in prompts for name in list(VARIANTS)[:count]])
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    kb = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith(("VmRSS", "VmHWM"))}
+    return {"now": round(kb["VmRSS"] / 1024, 1), "most": round(kb["VmHWM"] / 1024, 1)}
+
+
+def alerts_of(engine: Engine, count: int) -> dict[str, Any]:
+    """Three variants over so many different alerts of the training world."""
+    rows = draw_rows(RowSource((SEED,), training_families(), SEED), count)
+    prompts = [read(engine, row.case)[1] for row in rows]
+    _say(f"{count} alerts")
+    _, work, seconds = _timed(engine, [(name, ids) for ids in prompts for name in VARIANTS])
+    return {"alerts": count, "seconds": round(seconds, 2), "ms_per_alert": round(seconds / count * 1000, 2),
+            "work_saved": round(work.saved, 3)}  # fmt: skip
+
+
+def variants_of(count: int, asked: list[tuple[int, ...]]) -> dict[str, Any]:
+    """The campaign's prompts under so many variants."""
+    engine, adapters = open_engine(count)
+    names = ["baseline", *adapters][:count]
+    _say(f"{count} variants")
+    _, work, seconds = _timed(engine, [(name, ids) for ids in asked for name in names])
+    return {"variants": count, "seconds": round(seconds, 2), "work_saved": round(work.saved, 3)}
+
+
+def names_of(engine: Engine, count: int, slow: int) -> dict[str, Any]:
+    """One alert under so many names: as a swap set, in batches of whole prompts, and (some of them) one call each."""
+    rng = random.Random(SEED)
+    row = draw_rows(RowSource((SEED,), training_families(), SEED), 1, malicious=True)[0]
+    text, login = render(row.case, engine.count).text, row.user
+    logins = [f"{rng.choice('abcdefghijklm')}.{''.join(rng.choices('aeilmnorst', k=7))}" for _ in range(count)]
+    prompts = [engine.encode(text.replace(login, name)) for name in logins]
+    _say(f"{count} names")
+    found: dict[str, float] = {}
+    started = time.perf_counter()
+    _, work = swap_logits(engine, prompts, ["clean"])
+    found["swap_set"] = time.perf_counter() - started
+    _, _, found["batches"] = _timed(engine, [("clean", ids) for ids in prompts], saving=NEVER)
+    started = time.perf_counter()
+    for ids in prompts[: 2 * slow]:
+        engine.logits([ids], ["clean"])
+    found["one_call_each_extrapolated"] = (time.perf_counter() - started) * count / min(count, 2 * slow)
+    return {"names": count, "tokens_per_prompt": len(prompts[0]), "work_saved": round(work.saved, 3),
+            "seconds": {k: round(v, 2) for k, v in found.items()},
+            "times_swap_set": {k: round(v / found["swap_set"], 2) for k, v in found.items()}}  # fmt: skip
+
+
+def _timed(engine: Engine, requests: Requests, saving: int | None = None) -> tuple[torch.Tensor, Work, float]:
+    engine.smallest_saving = Engine.smallest_saving if saving is None else saving
+    started = time.perf_counter()
+    scored = engine.score(requests)
+    seconds = time.perf_counter() - started
+    engine.smallest_saving = Engine.smallest_saving
+    return scored.logits, scored.work, seconds
+
+
+def _spread(found: list[float]) -> dict[str, float]:
+    return {"median": round(statistics.median(found), 3), "least": round(min(found), 3), "most": round(max(found), 3)}
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
