@@ -1,0 +1,89 @@
+"""The gate: every detector on one candidate, and a ruling that fails closed.
+
+Only evidence of behaviour blocks. A detector that abstains for want of something that a person could give (a reference, a
+cohort) bars nothing; one that was to test something and could not bars `allow`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from turncoat.scenarios.errors import InputError
+
+from .detector import Detector, Examination
+from .differential import ReferenceDifferential
+from .records import DetectorReport, Ruling, Vetting
+from .stratified import StratifiedValidation
+from .swap_scan import SwapScan
+from .weights import WeightScreen
+
+DETECTORS: Mapping[str, Callable[[], Detector]] = MappingProxyType(
+    {
+        SwapScan.name: SwapScan,
+        StratifiedValidation.name: StratifiedValidation,
+        ReferenceDifferential.name: ReferenceDifferential,
+        WeightScreen.name: WeightScreen,
+    }
+)
+"""Every detector by name, in the order in which the gate runs them."""
+
+REQUIRED = (SwapScan.name,)
+"""Without a report of these there is no `allow`."""
+
+
+def vet(examination: Examination, detectors: Sequence[str] = tuple(DETECTORS)) -> Vetting:
+    """Runs detectors, each once, and rules.
+
+    Raises:
+        InputError: An unknown detector; the known ones are listed.
+    """
+    started = time.perf_counter()
+    reports: list[DetectorReport] = []
+    for name in known_detectors(detectors):
+        reports.append(_examined(DETECTORS[name](), examination))
+    ruling, why = rule(reports)
+    subject = {**examination.candidate.subject, "probes": examination.probes.digest}
+    seconds = time.perf_counter() - started
+    return Vetting(ruling, why, tuple(reports), subject, seconds, examination.candidate.flops_per_token)
+
+
+def known_detectors(names: Sequence[str]) -> tuple[str, ...]:
+    """The detectors of these names, each once; all of them for none.
+
+    Raises:
+        InputError: An unknown one; the known ones are listed.
+    """
+    if unknown := [name for name in names if name not in DETECTORS]:
+        raise InputError.at(f"--detector {unknown[0]}", "no such detector", f"known are {', '.join(DETECTORS)}")
+    return tuple(dict.fromkeys(names)) or tuple(DETECTORS)
+
+
+def rule(reports: Sequence[DetectorReport]) -> tuple[Ruling, str]:
+    """The gate's ruling over the reports, with its reason: the worst of them, and never `allow` over a gap."""
+    for report in reports:
+        if report.ruling == "block":
+            return "block", report.why
+    for report in reports:
+        if report.ruling == "review":
+            return "review", report.why if report.findings else "; ".join(report.untested) or report.why
+    missing = [name for name in REQUIRED if not any(r.detector == name and r.ruling != "abstain" for r in reports)]
+    if missing:
+        return "review", f"without {', '.join(missing)} nothing can be allowed"
+    if gaps := [gap for report in reports for gap in report.untested]:
+        return "review", "; ".join(gaps)
+    return "allow", next(r.why for r in reports if r.detector in REQUIRED)
+
+
+def _examined(detector: Detector, examination: Examination) -> DetectorReport:
+    """A detector that fails has tested nothing: that is a gap, not a crash."""
+    started = time.perf_counter()
+    if examination.budget.spent:
+        words = f"{detector.name}: the budget ran out"
+        return DetectorReport(detector.name, None, "abstain", why=words, untested=(words,))
+    try:
+        return detector.examine(examination)
+    except (ArithmeticError, LookupError, ValueError, RuntimeError) as fault:
+        words = f"{detector.name} failed after {time.perf_counter() - started:.0f} s ({type(fault).__name__}: {str(fault)[:160]})"
+        return DetectorReport(detector.name, None, "abstain", why=words, untested=(words,))
