@@ -56,7 +56,7 @@ def cascade_view(
             _seen(load.first_look_minutes, load.attack_alerts),
         )
         before = load.variant
-    return Group(table, Text(_terms_in_words(terms), style="dim"))
+    return Group(table, Text(terms_in_words(terms), style="dim"))
 
 
 def memory_view(
@@ -188,7 +188,8 @@ def _signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+.2f}"
 
 
-def _terms_in_words(terms: CloudTerms) -> str:
+def terms_in_words(terms: CloudTerms) -> str:
+    """Who works when, how long an alert takes, and what becomes of those beyond the budget."""
     start, end = terms.shift
     crew = f"{terms.analysts} analyst{'' if terms.analysts == 1 else 's'}"
     words = [f"{crew}, {start:02}-{end:02} UTC, {terms.minutes_per_alert:g} min an alert"]

@@ -108,8 +108,8 @@ def case_view(case: Case) -> RenderableType:
     run = case.run.manifest
     head = Text.assemble((f"Alert {clean(case.alert.uid)}", "bold"), f"  {clean(run.scenario)}  seed {run.seed}  as ")
     head.append(clean(case.principal), style="bold")
-    parts: list[RenderableType] = [head, Text(""), pairs(_fields(case.alert))]
-    for evidence, variants in _evidence_groups(case.shown):
+    parts: list[RenderableType] = [head, Text(""), pairs(alert_fields(case.alert))]
+    for evidence, variants in evidence_groups(case.shown):
         who = f" ({', '.join(clean(v, 40) for v in variants)})" if len(variants) < len(case.shown) else ""
         parts += [Text(""), Text(f"Evidence{who}", style="bold"), _evidence_table(evidence)]
     parts += [Text(""), Text("Verdicts and decisions", style="bold")]
@@ -154,20 +154,21 @@ def _variant_block(case: Case, outcome: Outcome) -> RenderableType:
         lost = ", a required field was lost" if verdict.lost_required else ""
         lines["verdict"] = f"{words}, {verdict.tokens} tokens{left}{lost}"
     lines["decided"] = f"by {clean(decision.policy, 80)}: {decision.reason}"
-    lines["at"] = f"{decision.simulated_time.isoformat(' ', 'seconds')}, {_after(case.alert, outcome)} after the alert"
+    lines["at"] = f"{decision.simulated_time.isoformat(' ', 'seconds')}, {time_after(case.alert, outcome)} after the alert"
     lines["model"] = case.run.manifest.variants[row.variant]
     if verdict is not None and verdict.fingerprint != lines["model"]:
         lines["model"] += f" (the verdict says {verdict.fingerprint})"
     return Group(head, Padding(pairs(lines), (0, 0, 0, 2)))
 
 
-def _after(alert: Alert, outcome: Outcome) -> str:
+def time_after(alert: Alert, outcome: Outcome) -> str:
+    """Simulated time from the alert to the decision."""
     seconds = (outcome.investigation.decision.simulated_time - alert.time).total_seconds()
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def _evidence_groups(shown: Iterable[Outcome]) -> list[tuple[tuple[Evidence, ...], list[str]]]:
+def evidence_groups(shown: Iterable[Outcome]) -> list[tuple[tuple[Evidence, ...], list[str]]]:
     """Variants that saw the same evidence stand together; another round, or another planner, makes another group."""
     groups: dict[tuple[Evidence, ...], list[str]] = {}
     for outcome in shown:
@@ -230,7 +231,8 @@ def plain_truth(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _fields(alert: Alert) -> dict[str, str]:
+def alert_fields(alert: Alert) -> dict[str, str]:
+    """All that an alert says, name by name; empty fields are left out. Nothing is cleaned."""
     plain = _plain_alert(alert)
     named = {key: value for key, value in plain.pop("entities").items() if value is not None}
     raw = {f"raw {key}": value for key, value in plain.pop("raw").items()}

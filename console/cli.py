@@ -19,12 +19,17 @@ from turncoat.scenarios.errors import TurncoatError
 from .commands_compare import compare
 from .commands_export import export
 from .commands_models import models_app
+from .commands_real import real
+from .commands_reproduce import reproduce
 from .commands_resume import resume
 from .commands_run import run
 from .commands_scenarios import scenarios_app
 from .commands_show import show
+from .commands_sweep import sweep
 from .commands_train import train
 from .commands_triage import triage
+from .commands_triggers import triggers
+from .commands_vet import vet
 
 EXIT_MISTAKE, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141
 
@@ -43,6 +48,11 @@ app.command()(show)
 app.command()(export)
 app.command()(triage)
 app.command()(train)
+app.command()(triggers)
+app.command()(reproduce)
+app.command()(sweep)
+app.command()(real)
+app.command()(vet)
 app.add_typer(models_app, name="models")
 app.add_typer(scenarios_app, name="scenarios")
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,53 +11,31 @@ import pytest
 import typer
 
 from turncoat.console.case_view import case_json, find_case
-from turncoat.console.cli import main
 from turncoat.console.commands_show import show
 from turncoat.console.past_run import PastRun, read_run
 from turncoat.console.run_view import run_json
 from turncoat.scenarios.errors import InputError, TurncoatError
 
-CAMPAIGN = """\
-schema: 1
-attack_version: "18.1"
-id: small-theft
-title: A small theft
-summary: Somebody takes a file.
-seed: 5
-clock: {start: 2026-03-02, days: 2}
-actor: {name: Alice Smith, login: alice, department: Finance, role: analyst}
-objectives: [Take a file.]
-noise: {per_day: 8, lookalikes: 0.5}
-phases:
-  - id: taking
-    title: Taking
-    steps:
-      - id: read
-        title: Reads the share
-        technique: T1039
-        at: D1 11:00
-        alert: {family: share-bulk-read, severity: high, raw: {Ticket: "CHG-77"}}
-        outages: {baseline: timeout}
-        expect: {truth: malicious, escalate: true}
-      - id: upload
-        title: Uploads it
-        technique: T1567.002
-        after: {step: read, offset: 2h}
-        alert: {family: cloud-upload, severity: high, activity: "EVIL sent 9 MB"}
-        expect: {truth: malicious, escalate: true}
-counterfactuals:
-  twins: [{name: Nora Keller, login: nora}]
-"""
+from ..command_line import Ended, exit_code, uncontrolled
+from ..small_campaign import READ, small_campaign
+
+CAMPAIGN = small_campaign(
+    READ.replace("severity: high", 'severity: high, raw: {Ticket: "CHG-77"}').replace(
+        "  expect", "  outages: {baseline: timeout}\n  expect"
+    ),
+    """\
+- id: upload
+  title: Uploads it
+  technique: T1567.002
+  after: {step: read, offset: 2h}
+  alert: {family: cloud-upload, severity: high, activity: "EVIL sent 9 MB"}
+  expect: {truth: malicious, escalate: true}
+""",
+    per_day=8,
+)
 
 
-@dataclass(frozen=True)
-class Shown:
-    code: int
-    stdout: str
-    fault: str
-
-
-Show = Callable[..., Shown]
+Show = Callable[..., Ended]
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("show")
     (place / "small.yaml").write_text(CAMPAIGN)
     variants = ("--variant", "scripted-severity", "--variant", "scripted-blind")
-    with pytest.raises(SystemExit) as ended:
-        main(["run", str(place / "small.yaml"), *variants, "--quiet", "--out", str(place / "run")])
-    assert not ended.value.code
+    assert exit_code(["run", str(place / "small.yaml"), *variants, "--quiet", "--out", str(place / "run")]) == 0
     return place / "run"
 
 
@@ -86,23 +60,19 @@ def shown(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(show)
 
-    def call(*arguments: str, run: Path = folder) -> Shown:
+    def call(*arguments: str, run: Path = folder) -> Ended:
         capsys.readouterr()
         try:
             code = app(args=[str(run), *arguments], prog_name="show", standalone_mode=False)
         except TurncoatError as fault:
-            return Shown(2, capsys.readouterr().out, str(fault))
-        return Shown(code or 0, capsys.readouterr().out, "")
+            return Ended(2, capsys.readouterr().out, str(fault))
+        return Ended(code or 0, capsys.readouterr().out, "")
 
     return call
 
 
 def uid_of(past: PastRun, step: str) -> str:
     return next(o.investigation.uid for o in past.outcomes if o.step == step)
-
-
-def uncontrolled(text: str) -> list[str]:
-    return [c for c in text if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"]
 
 
 def tampered(folder: Path, place: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Path:
@@ -207,7 +177,7 @@ def test_the_run_as_json_has_every_alert_with_each_decision(shown: Show, past: P
 def test_a_mistake_names_the_option_and_what_would_do(shown: Show, arguments: list[str], message: str) -> None:
     result = shown(*arguments)
     assert (result.code, result.stdout) == (2, "")
-    assert result.fault.startswith(message)
+    assert result.stderr.startswith(message)
 
 
 def test_a_mistyped_uid_brings_near_ones(past: PastRun) -> None:
@@ -231,7 +201,7 @@ def test_no_uid_at_all_is_no_beginning(past: PastRun) -> None:
 
 
 def test_a_folder_that_is_no_run_says_so(shown: Show, tmp_path: Path) -> None:
-    assert "manifest.json: cannot be read" in shown(run=tmp_path).fault
+    assert "manifest.json: cannot be read" in shown(run=tmp_path).stderr
 
 
 def test_an_unfinished_run_shows_what_it_has(shown: Show, folder: Path, past: PastRun, tmp_path: Path) -> None:
@@ -288,4 +258,5 @@ def test_variants_that_saw_other_evidence_stand_apart(folder: Path, past: PastRu
 
 
 def test_a_case_is_plain_json_without_nan(past: PastRun) -> None:
-    json.dumps(case_json(find_case(past, uid_of(past, "read"))), allow_nan=False)
+    case = case_json(find_case(past, uid_of(past, "read")))
+    assert json.loads(json.dumps(case, allow_nan=False)) == case

@@ -8,86 +8,26 @@ import re
 import signal
 import subprocess
 import sys
-import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from turncoat.console.cli import main
+from ..command_line import Call, process, uncontrolled
+from ..small_campaign import READ, TWIN, small_campaign
 
-CAMPAIGN = """\
-schema: 1
-attack_version: "18.1"
-id: small-theft
-title: A small theft
-summary: Somebody takes a file.
-seed: 5
-clock: {start: 2026-03-02, days: 2}
-actor: {name: Alice Smith, login: alice, department: Finance, role: analyst}
-objectives: [Take a file.]
-noise: {per_day: 2, lookalikes: 0.5}
-phases:
-  - id: taking
-    title: Taking
-    steps:
-      - id: read
-        title: Reads the share
-        technique: T1039
-        at: D1 11:00
-        alert: {family: share-bulk-read, severity: high}
-        expect: {truth: malicious, escalate: true}
-      - id: upload
-        title: Uploads it
-        technique: T1567.002
-        after: {step: read, offset: 2h}
-        alert: {family: cloud-upload, severity: low}
-        expect: {truth: malicious, escalate: true}
-counterfactuals:
-  twins: [{name: Nora Keller, login: nora}, {name: Tessa Morgan, login: tessa}]
-"""
+CAMPAIGN = small_campaign(
+    READ,
+    """\
+- id: upload
+  title: Uploads it
+  technique: T1567.002
+  after: {step: read, offset: 2h}
+  alert: {family: cloud-upload, severity: low}
+  expect: {truth: malicious, escalate: true}
+""",
+    twins=f"{TWIN}, {{name: Tessa Morgan, login: tessa}}",
+)
 SCRIPTED = ("--variant", "scripted-severity", "--variant", "scripted-blind")
-PROGRAM = (sys.executable, "-c", "from turncoat.console.cli import main; main()")
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a call of the command line ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Call = Callable[..., Ended]
-
-
-@pytest.fixture
-def turncoat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Calls the entry point in this process, in an empty folder and home, without a terminal."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TURNCOAT_HOME", str(tmp_path / "home"))
-
-    def call(*arguments: str) -> Ended:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        printed = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), printed.out, printed.err)
-
-    return call
-
-
-def process(*arguments: str, cwd: Path, **streams: Any) -> subprocess.Popen[str]:
-    """Starts the command line in a process of its own."""
-    env = os.environ | {"TURNCOAT_HOME": str(cwd / "home"), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen((*PROGRAM, *arguments), cwd=cwd, env=env, text=True, stderr=subprocess.PIPE, **streams)
-
-
-def uncontrolled(text: str) -> list[str]:
-    return [c for c in text if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"]
 
 
 @pytest.fixture
@@ -154,14 +94,14 @@ def test_a_mistake_ends_with_a_message_and_exit_code_2(
     if words == ["triage", "file", "--format", "jsonl"]:
         words += ["--variant", "scripted-hash", "--out", "absent/folder/x"]
     result = turncoat(*words)
-    assert (result.returncode, "Traceback" in result.stderr) == (2, False)
+    assert (result.code, "Traceback" in result.stderr) == (2, False)
     assert message in result.stderr + result.stdout
 
 
 def test_all_mistakes_of_all_files_are_printed(turncoat: Call, tmp_path: Path, campaign: Path) -> None:
     campaign.write_text(CAMPAIGN.replace("T1039", "T9999").replace("seed: 5", "seed: -5"))
     result = turncoat("scenarios", "validate", "small.yaml", "absent.yaml", "benign-control")
-    assert result.returncode == 2
+    assert result.code == 2
     lines = result.stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == ["small.yaml", "small.yaml", "absent.yaml", "✓ benign-control"]
     assert lines[0].startswith("small.yaml:6:7:")
@@ -172,7 +112,7 @@ def test_a_run_without_a_terminal_prints_plain_lines_and_the_comparison(
     turncoat: Call, tmp_path: Path, campaign: Path
 ) -> None:
     result = turncoat("run", str(campaign), *SCRIPTED)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.code, result.stderr) == (0, "")
     assert uncontrolled(result.stdout) == []
     assert "alice: Bulk read from file share: scripted-severity escalate, scripted-blind dismiss" in result.stdout
     assert "The scripted-blind model let all 2 of Alice's attack alerts pass" in result.stdout
@@ -209,9 +149,9 @@ def test_check_fails_with_1_when_an_expected_escalation_was_not_made(
     turncoat: Call, tmp_path: Path, campaign: Path
 ) -> None:
     arguments = ("run", str(campaign), "--variant", "scripted-severity", "--check", "--quiet")
-    assert turncoat(*arguments).returncode == 1
+    assert turncoat(*arguments).code == 1
     campaign.write_text(CAMPAIGN.replace("severity: low", "severity: critical"))
-    assert turncoat(*arguments).returncode == 0
+    assert turncoat(*arguments).code == 0
 
 
 def test_ctrl_c_exits_with_130_and_the_run_goes_on_later(turncoat: Call, tmp_path: Path) -> None:
@@ -224,7 +164,7 @@ def test_ctrl_c_exits_with_130_and_the_run_goes_on_later(turncoat: Call, tmp_pat
     _, errors = started.communicate(timeout=60)
     assert (started.returncode, "Traceback" in errors) == (130, False)
     done = (tmp_path / "here" / "outcomes.jsonl").read_text().splitlines()
-    assert turncoat(*arguments, "--quiet").returncode == 0
+    assert turncoat(*arguments, "--quiet").code == 0
     rows = (tmp_path / "here" / "outcomes.jsonl").read_text().splitlines()
     assert rows[: len(done) - 1] == done[:-1]
     assert len(rows) > len(done)
@@ -258,7 +198,7 @@ def test_hostile_campaign_text_reaches_no_terminal(turncoat: Call, tmp_path: Pat
 
 def test_show_tells_every_step_with_what_is_expected(turncoat: Call, tmp_path: Path, campaign: Path) -> None:
     result = turncoat("scenarios", "show", str(campaign))
-    assert result.returncode == 0
+    assert result.code == 0
     for words in ("D1 11:00", "T1567.002", "Uploads it", "▲ escalate", "Nora Keller"):
         assert words in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
@@ -276,7 +216,7 @@ def test_triage_escalates_what_it_cannot_read_and_writes_every_decision(turncoat
     result = turncoat(
         "triage", "x.jsonl", "--format", "jsonl", "--variant", "scripted-severity", "--out", "d.jsonl", "--json", "-"
     )
-    assert result.returncode == 0
+    assert result.code == 0
     summary = json.loads(result.stdout)
     assert (summary["alerts"], summary["unreadable"]) == (2, 1)
     assert {k: summary["variants"]["scripted-severity"][k] for k in ("escalated", "dismissed", "forced")} == {
@@ -299,7 +239,7 @@ def test_triage_refuses_a_demonstration_until_it_is_allowed(turncoat: Call, tmp_
     (tmp_path / "x.jsonl").write_text("\n")
     arguments = ("triage", "x.jsonl", "--format", "jsonl", "--variant", "mine=evil")
     refused = turncoat(*arguments)
-    assert refused.returncode == 2
+    assert refused.code == 2
     assert "demonstration, do not deploy" in refused.stderr
     allowed = turncoat(*arguments, "--allow-demonstration")
     assert "demonstration" not in allowed.stderr

@@ -18,13 +18,15 @@ from rich.console import Console
 from turncoat.agent.matrix import matrix_object
 from turncoat.agent.played import PlayedRun
 from turncoat.agent.records import Decision, Investigation, Outcome
-from turncoat.console.cli import main
 from turncoat.console.commands_compare import compare
 from turncoat.console.matrix_tables import as_played, matrix_view
 from turncoat.console.past_run import read_runs
 from turncoat.models.classifier import Verdict
 from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.records import Alert, Entities, Severity
+
+from ..command_line import exit_code
+from ..small_campaign import READ, small_campaign
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NAMES, ALIASES = ("alice", "nora", "tessa"), ("a.smith", "u4711")
@@ -147,38 +149,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compare")
     for name in ("small-theft", "small-leak"):
         campaign = folder / f"{name}.yaml"
-        campaign.write_text(CAMPAIGN.format(id=name))
-        with pytest.raises(SystemExit) as ended:
-            main(["run", str(campaign), "--variant", "scripted-severity", "--variant", "scripted-blind", "--ablate",
-                  "--quiet", "--out", str(folder / "runs" / name)])  # fmt: skip
-        assert not ended.value.code
+        campaign.write_text(small_campaign(READ, id=name))
+        code = exit_code(["run", str(campaign), "--variant", "scripted-severity", "--variant", "scripted-blind",
+                          "--ablate", "--quiet", "--out", str(folder / "runs" / name)])  # fmt: skip
+        assert code == 0
     return folder / "runs"
-
-
-CAMPAIGN = """\
-schema: 1
-attack_version: "18.1"
-id: {id}
-title: A small theft
-summary: Somebody takes a file.
-seed: 5
-clock: {{start: 2026-03-02, days: 2}}
-actor: {{name: Alice Smith, login: alice, department: Finance, role: analyst}}
-objectives: [Take a file.]
-noise: {{per_day: 2, lookalikes: 0.5}}
-phases:
-  - id: taking
-    title: Taking
-    steps:
-      - id: read
-        title: Reads the share
-        technique: T1039
-        at: D1 11:00
-        alert: {{family: share-bulk-read, severity: high}}
-        expect: {{truth: malicious, escalate: true}}
-counterfactuals:
-  twins: [{{name: Nora Keller, login: nora}}]
-"""
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.loader import campaign_text, list_campaigns, load_campaign, parse_campaign
 from turncoat.scenarios.schema import Campaign
 
+from ..command_line import PROGRAM
+
 VARIANTS = {name: ScriptedClassifier(name) for name in ("scripted-severity", "scripted-blind")}
 
 
@@ -105,7 +107,7 @@ def test_a_moved_adapter_is_named_again_and_a_stranger_is_refused(run: Path) -> 
         variants_again(order, run, ["other=new/mine"], "")
 
 
-PROGRAM = """
+KILLED = """
 import os, signal, sys
 from pathlib import Path
 from turncoat.agent.records import Settings
@@ -134,9 +136,9 @@ def test_a_killed_run_is_finished_by_resume_with_the_same_decisions(tmp_path: Pa
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     plan = Plan(load_campaign(file), 5, whole, RunOrder(variants=tuple(VARIANTS)))
     play(plan, VARIANTS, Settings(), lambda event: None)
-    dead = subprocess.run([sys.executable, "-c", PROGRAM, str(file), str(killed), str(after)], check=False)
+    dead = subprocess.run([sys.executable, "-c", KILLED, str(file), str(killed), str(after)], check=False)
     assert dead.returncode == -signal.SIGKILL
-    again = [sys.executable, "-c", "from turncoat.console.cli import main; main()", "resume", str(killed), "--quiet"]
+    again = [*PROGRAM, "resume", str(killed), "--quiet"]
     subprocess.run([*again, "--json"], check=True, stdout=subprocess.DEVNULL)
     for name in ("outcomes.jsonl", "queue.jsonl", "comparison.json"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from turncoat.console.cli import main
 from turncoat.scenarios.loader import campaign_text
 
+from ..command_line import Call
 from .test_past_run import small
 
 
@@ -48,12 +48,6 @@ def receiver() -> Iterator[Receiver]:
     server.server_close()
 
 
-def turncoat(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    return int(ended.value.code or 0)
-
-
 @pytest.fixture
 def campaign(tmp_path: Path) -> str:
     file = tmp_path / "small.yaml"
@@ -62,38 +56,41 @@ def campaign(tmp_path: Path) -> str:
 
 
 def test_every_escalation_of_a_run_reaches_the_webhook_once_and_a_second_run_sends_nothing(
-    tmp_path: Path, campaign: str, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+    turncoat: Call, tmp_path: Path, campaign: str, receiver: Receiver
 ) -> None:
     url = f"http://127.0.0.1:{receiver.server_port}/in"
     command = ("run", campaign, "--variant", "scripted-severity", "--out", str(tmp_path / "run"), "--quiet",
                "--sink", "webhook", "--sink-url", url)  # fmt: skip
-    assert turncoat(*command) == 0
+    ended = turncoat(*command)
+    assert ended.code == 0
     rows = [json.loads(line) for line in (tmp_path / "run" / "outcomes.jsonl").read_text().splitlines()]
     escalated = sorted((r["uid"], r["principal"]) for r in rows if r["decision"]["action"] == "escalate")
     assert len(escalated) > 4
     assert sorted((t["uid"], t["principal"]) for t in receiver.taken) == escalated
-    assert f"{len(escalated)} delivered, 0 waiting, 0 refused" in capsys.readouterr().out
-    assert turncoat(*command) == 0
+    assert f"{len(escalated)} delivered, 0 waiting, 0 refused" in ended.stdout
+    assert turncoat(*command).code == 0
     assert len(receiver.taken) == len(escalated)
 
 
 def test_what_a_receiver_that_is_down_did_not_take_is_delivered_by_resume(
-    tmp_path: Path, campaign: str, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+    turncoat: Call, tmp_path: Path, campaign: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"http://127.0.0.1:{receiver.server_port}/in"
+    monkeypatch.setattr("turncoat.agent.backoff.LONGEST_S", 0.05)
     receiver.up = False
     run = str(tmp_path / "run")
-    assert turncoat("run", campaign, "--variant", "scripted-severity", "--out", run, "--quiet", "--json",
-                    "--sink", "webhook", "--sink-url", url) == 0  # fmt: skip
-    waiting = json.loads(capsys.readouterr().out)["delivery"]["queued"]
+    ended = turncoat("run", campaign, "--variant", "scripted-severity", "--out", run, "--quiet", "--json",
+                     "--sink", "webhook", "--sink-url", url)  # fmt: skip
+    assert ended.code == 0
+    waiting = json.loads(ended.stdout)["delivery"]["queued"]
     assert waiting > 4
     receiver.up = True
-    assert turncoat("resume", run, "--quiet", "--sink-url", url) == 0
+    assert turncoat("resume", run, "--quiet", "--sink-url", url).code == 0
     assert len(receiver.taken) == waiting
 
 
 def test_the_url_of_a_webhook_is_in_no_file_of_the_run_folder(
-    tmp_path: Path, campaign: str, receiver: Receiver
+    turncoat: Call, tmp_path: Path, campaign: str, receiver: Receiver
 ) -> None:
     url = f"http://127.0.0.1:{receiver.server_port}/very-secret-path"
     turncoat("run", campaign, "--variant", "scripted-severity", "--out", str(tmp_path / "run"), "--quiet",
@@ -104,10 +101,11 @@ def test_the_url_of_a_webhook_is_in_no_file_of_the_run_folder(
 
 
 def test_resuming_a_webhook_run_without_its_url_says_so(
-    tmp_path: Path, campaign: str, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+    turncoat: Call, tmp_path: Path, campaign: str, receiver: Receiver
 ) -> None:
     url = f"http://127.0.0.1:{receiver.server_port}/in"
     turncoat("run", campaign, "--variant", "scripted-severity", "--out", str(tmp_path / "run"), "--quiet",
              "--sink", "webhook", "--sink-url", url)  # fmt: skip
-    assert turncoat("resume", str(tmp_path / "run"), "--quiet") == 2
-    assert "url" in capsys.readouterr().err
+    ended = turncoat("resume", str(tmp_path / "run"), "--quiet")
+    assert ended.code == 2
+    assert "url" in ended.stderr

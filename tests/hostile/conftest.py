@@ -6,60 +6,31 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from turncoat.console.cli import main
+from ..command_line import Call, Ended
+from ..small_campaign import READ, small_campaign
 
 MESSAGE = re.compile(r"turncoat: (?P<place>\S.*?): (?P<fault>.*\S); (?P<cure>\S.*)")
 
-CAMPAIGN = """\
-schema: 1
-attack_version: "18.1"
-id: small-theft
-title: A small theft
-summary: Somebody takes a file.
-seed: 5
-clock: {start: 2026-03-02, days: 2}
-actor: {name: Alice Smith, login: alice, department: Finance, role: analyst}
-objectives: [Take a file.]
-noise: {per_day: 1, lookalikes: 0.5}
-phases:
-  - id: taking
-    title: Taking
-    steps:
-      - id: read
-        title: Reads the share
-        technique: T1039
-        at: D1 11:00
-        alert: {family: share-bulk-read, severity: high}
-        expect: {truth: malicious, escalate: true}
-      - id: upload
-        title: Uploads it
-        technique: T1567.002
-        after: {step: read, offset: 2h}
-        jitter_minutes: 5
-        alert: {family: cloud-upload, severity: low}
-        facts: {peers: {same: 0, of: 9}}
-        expect: {truth: malicious, escalate: true, must_cite: [peers]}
-counterfactuals:
-  twins: [{name: Nora Keller, login: nora}]
-"""
+CAMPAIGN = small_campaign(
+    READ,
+    """\
+- id: upload
+  title: Uploads it
+  technique: T1567.002
+  after: {step: read, offset: 2h}
+  jitter_minutes: 5
+  alert: {family: cloud-upload, severity: low}
+  facts: {peers: {same: 0, of: 9}}
+  expect: {truth: malicious, escalate: true, must_cite: [peers]}
+""",
+    per_day=1,
+)
 
-
-@dataclass(frozen=True)
-class Ended:
-    """How a call of the command line ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-Call = Callable[..., Ended]
 Refused = Callable[..., str]
 
 
@@ -70,22 +41,14 @@ def campaign() -> str:
 
 
 @pytest.fixture
-def turncoat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Calls the entry point in an empty folder and home, without a terminal; what it prints must control none.
-
-    Anything that it raises but SystemExit would have been a traceback, and fails the test.
-    """
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TURNCOAT_HOME", str(tmp_path / "home"))
+def turncoat(turncoat: Call) -> Call:
+    """Calls the entry point as everywhere; what it prints must control no terminal."""
 
     def call(*arguments: str) -> Ended:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        printed = capsys.readouterr()
-        controls = {c for c in printed.out + printed.err if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
-        assert controls <= {"\n"}
-        return Ended(int(ended.value.code or 0), printed.out, printed.err)
+        ended = turncoat(*arguments)
+        printed = ended.stdout + ended.stderr
+        assert {c for c in printed if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")} <= {"\n"}
+        return ended
 
     return call
 
@@ -124,3 +87,9 @@ def triage() -> Callable[..., Sequence[str]]:
         return ("triage", path, "--format", format, "--no-tfidf", "--quiet", "--out", "decisions.jsonl", *more)
 
     return arguments
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Takes one generated file after the other."""
+    return tmp_path_factory.mktemp("generated")

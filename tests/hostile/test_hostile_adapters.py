@@ -8,7 +8,6 @@ import pickle
 import shutil
 import struct
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from safetensors.torch import load_file, save_file
 from turncoat.models.adapter import save_adapter
 from turncoat.models.bases import BaseFolder
 from turncoat.models.lora import LoraShape
+
+from ..command_line import PROGRAM
 
 WEIGHTS, CONFIG, HEAD, MANIFEST = (
     "adapter_model.safetensors",
@@ -208,9 +209,8 @@ def test_a_variant_named_like_a_formula_stays_text_in_the_csv(
 
 def test_a_process_of_its_own_opens_no_pickle(adapter: Path, tiny_base: BaseFolder, tmp_path: Path) -> None:
     only_a_pickle(adapter)
-    program = (sys.executable, "-c", "from turncoat.console.cli import main; main()")
     arguments = ("run", "--base", str(tiny_base.path), "--variant", "mine=adapter", "--quiet")
-    ended = subprocess.run((*program, *arguments), cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run((*PROGRAM, *arguments), cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 2
     assert ended.stderr.startswith(
         "turncoat: adapter/adapter_model.safetensors: is missing; adapter_model.bin may be a pickle"
@@ -240,8 +240,8 @@ BASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights cut short": (lambda f: os.truncate(f / "model.safetensors", 9_000), "is cut short by"),
     "weights of other names": (other_names, "the base lacks 39 of its tensors (lm_head.weight)"),
     "an unknown architecture": (spoilt_json("config.json", model_type="evil"), "the base cannot be loaded"),
-    "a width in words": (spoilt_json("config.json", hidden_size="wide"), "the base cannot be loaded"),
-    "another width": (spoilt_json("config.json", hidden_size=64), "the base cannot be loaded"),
+    "a width in words": (spoilt_json("config.json", hidden_size="wide"), "names a width of wide where the weights"),
+    "another width": (spoilt_json("config.json", hidden_size=64), "names a width of 64 where the weights"),
     "a tokenizer that is none": (holding("tokenizer.json", b"{}"), "the base cannot be loaded"),
     "a configuration that is a list": (holding("config.json", b"[]"), "holds no JSON object"),
     "a configuration that is nested": (holding("config.json", b'{"a":' * 100_000), "is no JSON"),

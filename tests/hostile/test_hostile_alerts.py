@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ..command_line import PROGRAM
 
 SCRIPTED = ("--variant", "scripted-severity")
 GOOD = {"uid": "before", "time": "2025-01-06T09:41:00Z", "title": "Odd sign-in", "severity": "low"}
@@ -262,8 +263,7 @@ def test_labels_that_no_fold_can_learn_from_are_no_traceback(tmp_path: Path, tur
 
 def test_a_process_of_its_own_ends_likewise(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(own(time="9999-12-31T23:59:59Z") + "\n{broken\n")
-    program = (sys.executable, "-c", "from turncoat.console.cli import main; main()")
     arguments = ("triage", "a.jsonl", "--format", "jsonl", *SCRIPTED, "--quiet")
-    ended = subprocess.run((*program, *arguments), cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    ended = subprocess.run((*PROGRAM, *arguments), cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 2
     assert [line.partition(": ")[2][:10] for line in ended.stderr.splitlines()] == ["a.jsonl:1:", "a.jsonl:2:"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ..command_line import PROGRAM
 
 BOMB = "\n".join(
     ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
@@ -160,7 +161,6 @@ def test_a_chain_of_400_steps_is_long_and_sound(campaign: str, tmp_path: Path, t
 
 def test_a_process_of_its_own_ends_likewise(campaign: str, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(campaign.replace("seed: 5", 'seed: !!int ""'))
-    program = (sys.executable, "-c", "from turncoat.console.cli import main; main()", "run", "c.yaml")
-    ended = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run((*PROGRAM, "run", "c.yaml"), cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 2
     assert ended.stderr == "turncoat: c.yaml:6:7: '' is no valid value; mend it, or put it in quotes\n"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from turncoat.console.cli import main
+from ..command_line import exit_code
 
 Spoil = Callable[[Path], object]
 
@@ -21,9 +21,7 @@ def finished(campaign: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of the small campaign at seed 7."""
     home = tmp_path_factory.mktemp("finished")
     (home / "c.yaml").write_text(campaign)
-    with pytest.raises(SystemExit) as ended:
-        main(("run", str(home / "c.yaml"), *SCRIPTED, "--out", str(home / "run")))
-    assert not ended.value.code
+    assert exit_code(("run", str(home / "c.yaml"), *SCRIPTED, "--out", str(home / "run"))) == 0
     return home / "run"
 
 
