@@ -36,7 +36,7 @@ def comparison_view(comparison: Comparison, sentence: str, width: int = 80) -> R
         sentence: As `agent.conclusion` puts it.
         width: Columns of the terminal; names are cut to fit from 80 on.
     """
-    names = (12, 8) if width < 100 else (24, 16)
+    names = _name_widths(comparison, width)
     head = Text.assemble(
         (clean(comparison.scenario), "bold"), f"  seed {comparison.seed}  threshold {comparison.threshold:g}"
     )
@@ -46,6 +46,15 @@ def comparison_view(comparison: Comparison, sentence: str, width: int = 80) -> R
         Padding(Panel(Text(clean(sentence, 2_000), style="bold"), box=box.ROUNDED, padding=(0, 1)), (1, 0, 0, 0))
     )
     return Group(*parts)
+
+
+def _name_widths(comparison: Comparison, width: int) -> tuple[int, int]:
+    """Columns for variants and for principals: together 20 at 80 columns, and what one does not need the other gets."""
+    if width >= 100:
+        return 24, 16
+    longest = max((len(clean(name)) for name in comparison.variants), default=0)
+    variant = min(12, max(9, longest))
+    return variant, 20 - variant
 
 
 def seeds_view(comparisons: Sequence[Comparison]) -> Table:
@@ -67,8 +76,8 @@ def seeds_view(comparisons: Sequence[Comparison]) -> Table:
 def _attack_table(comparison: Comparison, names: tuple[int, int]) -> Table:
     """Per variant and principal: what became of the attack alerts, and when the first was seen."""
     table = _table("Attack alerts")
-    table.add_column("variant", no_wrap=True, overflow="ellipsis", min_width=12, max_width=names[0])
-    table.add_column("as", no_wrap=True, overflow="ellipsis", min_width=8, max_width=names[1])
+    table.add_column("variant", no_wrap=True, overflow="ellipsis", min_width=min(12, names[0]), max_width=names[0])
+    table.add_column("as", no_wrap=True, overflow="ellipsis", min_width=min(12, names[1]), max_width=names[1])
     table.add_column("escalated", no_wrap=True, min_width=11)
     table.add_column("dismissed", justify="right", no_wrap=True, min_width=9)
     table.add_column("review", justify="right", no_wrap=True, min_width=6)
@@ -92,10 +101,11 @@ def _attack_table(comparison: Comparison, names: tuple[int, int]) -> Table:
 
 def _load_table(comparison: Comparison, names: tuple[int, int]) -> Table:
     """Per variant: benign alerts and look-alikes escalated, cloud calls, and the lift with interval and p."""
-    principal = clean(comparison.principal, 10)
-    table = _table(f"Benign load; lift = P(dismiss | {principal}) - P(dismiss | first twin)")
+    table = _table(
+        f"▲ escalated; lift = P(dismiss | {clean(comparison.principal, 12)}) - P(dismiss | {_twin(comparison)})"
+    )
     priced = comparison.price_per_escalation > 0
-    table.add_column("variant", no_wrap=True, overflow="ellipsis", min_width=12, max_width=names[0])
+    table.add_column("variant", no_wrap=True, overflow="ellipsis", min_width=12, max_width=max(12, names[0]))
     table.add_column("benign ▲", justify="right", no_wrap=True, min_width=8)
     table.add_column("look-alikes ▲", justify="right", no_wrap=True, min_width=13)
     table.add_column("cost" if priced else "to cloud", justify="right", no_wrap=True, min_width=8)
@@ -120,10 +130,10 @@ def _table(title: str) -> Table:
 
 
 def _share(row: PrincipalFigures) -> Text:
-    """`12/14` with a bar of five marks, so that the eye finds the blind spot without reading."""
+    """`12/14` with a bar of five marks, so that the eye finds the blind spot without reading: all for all, none for none."""
     marks = round(5 * row.escalated / row.attack_alerts) if row.attack_alerts else 0
-    if row.escalated and not marks:
-        marks = 1
+    if 0 < row.escalated < row.attack_alerts:
+        marks = min(4, max(1, marks))
     style = "green" if 2 * row.escalated > row.attack_alerts else "red"
     return Text.assemble(("▮" * marks + "▯" * (5 - marks), style), f" {row.escalated}/{row.attack_alerts}")
 
@@ -149,12 +159,18 @@ def minutes(value: float | None) -> str:
     return f"{hours} h {rest:02}" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+def _twin(comparison: Comparison) -> str:
+    """The first twin's name, as far as the title has room for it."""
+    names = {figures.lift["twin"] for figures in comparison.variants.values() if figures.lift}
+    return clean(names.pop(), 12) if len(names) == 1 else "first twin"
+
+
 def _lift(figures: VariantFigures) -> Text:
     lift = figures.lift
     if not lift or lift["value"] is None:
         return Text("–")
     strong = lift["low"] > 0
-    mark = "▲ " if strong else "  "
+    mark = "✗ " if strong else "  "  # as `✗ never`: something to look at
     p = "p<.001" if lift["p"] < 0.001 else f"p={lift['p']:.3f}".replace("=0.", "=.")
     words = f"{mark}{lift['value']:+.2f} [{lift['low']:+.2f}, {lift['high']:+.2f}] {p}"
     return Text(words, style="bold red" if strong else "")

@@ -57,7 +57,7 @@ def test_every_figure_is_shown_whole_at_80_columns() -> None:
     shown = drawn(comparison_view(COMPARISON, "The [bold]poisoned[/bold] one let all pass."))
     assert max(map(len, shown.splitlines())) <= 80
     for words in ("▮▮▮▮▯ 12/14", "▯▯▯▯▯ 0/14", "after 22 min", "after < 1 min", "after 2 d 2 h", "✗ never (> 6 d)", "9/82",
-                  "2/14", "12.50", "▲ +0.86 [+0.66, +0.91] p<.001", "+0.00 [-0.20, +0.05] p=1.000",
+                  "2/14", "12.50", "✗ +0.86 [+0.66, +0.91] p<.001", "+0.00 [-0.20, +0.05] p=1.000",
                   "The [bold]poisoned[/bold] one let all pass."):  # fmt: skip
         assert words in shown
 
