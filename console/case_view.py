@@ -154,7 +154,9 @@ def _variant_block(case: Case, outcome: Outcome) -> RenderableType:
         lost = ", a required field was lost" if verdict.lost_required else ""
         lines["verdict"] = f"{words}, {verdict.tokens} tokens{left}{lost}"
     lines["decided"] = f"by {clean(decision.policy, 80)}: {decision.reason}"
-    lines["at"] = f"{decision.simulated_time.isoformat(' ', 'seconds')}, {time_after(case.alert, outcome)} after the alert"
+    lines["at"] = (
+        f"{decision.simulated_time.isoformat(' ', 'seconds')}, {time_after(case.alert, outcome)} after the alert"
+    )
     lines["model"] = case.run.manifest.variants[row.variant]
     if verdict is not None and verdict.fingerprint != lines["model"]:
         lines["model"] += f" (the verdict says {verdict.fingerprint})"

@@ -46,7 +46,7 @@ def resume(
     from .output import print_json_line, progress, results
     from .past_run import planned, run_folders
     from .run_order import Outside, variants_again
-    from .run_report import Wanted, report_object, report_parts
+    from .run_report import Wanted, report_object, report_parts, write_page
     from .status import StatusLine
 
     outside = Outside(SinkOptions(url=sink_url, token_env=token_env, model=sink_model), planner_url, planner_token_env)
@@ -59,7 +59,8 @@ def resume(
             variants = open_variants(specs, known_base)
         with watch(watching, plan, tuple(variants)) as view:
             done = play(plan, variants, manifest.settings, view.on_event, outside)
+        page = write_page(done, Wanted())
         if as_json:
-            print_json_line(report_object(done, Wanted()))
+            print_json_line(report_object(done, Wanted(), page))
         else:
-            results().print(*report_parts(done, Wanted(), results().width), sep="\n")
+            results().print(*report_parts(done, Wanted(), results().width, page), sep="\n")

@@ -167,7 +167,7 @@ def _played(
     from .campaign_run import play
     from .live import watch
     from .output import print_json_line, progress, results
-    from .run_report import many_parts, report_object, report_parts
+    from .run_report import many_parts, report_object, report_parts, write_page
     from .status import StatusLine
 
     watching = None if quiet else progress(as_json)
@@ -178,10 +178,11 @@ def _played(
     for plan in plans:
         with watch(watching, plan, tuple(variants)) as view:
             done.append(play(plan, variants, Settings(), view.on_event, outside))
+        page = write_page(done[-1], wanted)
         if as_json:
-            print_json_line(report_object(done[-1], wanted))
+            print_json_line(report_object(done[-1], wanted, page))
         else:
-            results().print(*report_parts(done[-1], wanted, results().width), sep="\n")
+            results().print(*report_parts(done[-1], wanted, results().width, page), sep="\n")
     if len(done) > 1 and not as_json:
         results().print(*many_parts(done, results().width), sep="\n")
     return done

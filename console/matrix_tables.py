@@ -77,13 +77,13 @@ def matrix_view(runs: Sequence[PlayedRun], width: int = 80) -> RenderableType:
     if attacked:
         parts += [_names_table(attacked, name), _load_table(attacked, name)]
         parts += [_overall_table(matrix, name), _other_names_table(matrix, name)]
-        parts.append(_lines(_statements(matrix)))
+        parts.append(_lines(statements(matrix)))
         parts += _threshold_parts(thresholds_of(joined), name)
         parts += _ablation_parts(ablation_of(joined), name)
     controls = [figures for figures in matrix.campaigns if figures.group == "control"]
     if controls:
         parts.append(_control_table(controls, name))
-    parts.append(_lines(_notes(matrix)))
+    parts.append(_lines([*_signs(matrix), *notes(matrix)]))
     return Group(*(part for whole in parts for part in (Text(""), whole)))
 
 
@@ -162,7 +162,7 @@ def _control_table(figures: Sequence[CampaignFigures], name: int) -> RenderableT
     return _titled("Benign control: no attack, so every escalation is a false one", table)
 
 
-def _statements(matrix: Matrix) -> Iterator[str]:
+def statements(matrix: Matrix) -> Iterator[str]:
     """Whether each variant is blind to names, in words."""
     for one in matrix.overall:
         lift = one.lift.get("actor")
@@ -179,11 +179,15 @@ def _statements(matrix: Matrix) -> Iterator[str]:
             yield f"{one.variant}: the interval of its lift, {span(lift)}, does not lie within {margin}."
 
 
-def _notes(matrix: Matrix) -> Iterator[str]:
+def _signs(matrix: Matrix) -> Iterator[str]:
+    if matrix.overall:
+        yield "▲ escalated. Forced escalations count nowhere as such and are in no percentage and no lift."
+
+
+def notes(matrix: Matrix) -> Iterator[str]:
+    """What must be known to read the figures."""
     pooled = [one for one in matrix.overall if one.pool == "all"]
     number = max((len(one.campaigns) for one in pooled), default=0)
-    if number:
-        yield "▲ escalated. Forced escalations count nowhere as such and are in no percentage and no lift."
     if any(figures.group == "unseen" for figures in matrix.campaigns):
         yield "* unseen: every attack alert is of a family that training never saw."
     if 2 <= number < ENOUGH_CAMPAIGNS:

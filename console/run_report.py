@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
@@ -30,9 +33,29 @@ class Wanted:
     """How alike two alerts must be for a disposition memory (a name in `agent.memory.LIKENESSES`); empty: left out."""
 
 
-def report_object(done: Replayed, wanted: Wanted) -> dict[str, Any]:
-    """The object of `turncoat run --json`."""
-    more: dict[str, Any] = {}
+@dataclass(frozen=True)
+class Page:
+    """The report that a run leaves in its folder."""
+
+    path: Path
+    fault: str
+    """Why it could not be written; empty if it was."""
+
+
+def write_page(done: Replayed, wanted: Wanted) -> Page:
+    """Writes the page. What goes wrong is told and costs nothing but the page: the run itself is on disk by now."""
+    from .report.files import write_report
+
+    page = Page(*write_report(done.plan.folder, wanted.cloud))
+    if page.fault:
+        again = f"`turncoat report {clean(done.plan.folder, 4_096)}` tries again"
+        print(f"turncoat: the report was not written: {clean(page.fault, 1_000)}; {again}", file=sys.stderr)
+    return page
+
+
+def report_object(done: Replayed, wanted: Wanted, page: Page) -> dict[str, Any]:
+    """The object of `turncoat run --json`; `report` is the page's path, or None if it could not be written."""
+    more: dict[str, Any] = {"report": None if page.fault else str(page.path)}
     if wanted.cloud:
         more["cloud"] = cascade_json(done.outcomes, wanted.cloud)
     if wanted.memory:
@@ -40,7 +63,7 @@ def report_object(done: Replayed, wanted: Wanted) -> dict[str, Any]:
     return done.as_json() | more
 
 
-def report_parts(done: Replayed, wanted: Wanted, width: int) -> Iterator[RenderableType]:
+def report_parts(done: Replayed, wanted: Wanted, width: int, page: Page | None = None) -> Iterator[RenderableType]:
     """One replay, for the terminal."""
     yield comparison_view(done.comparison, done.sentence, width)
     if done.carried:
@@ -55,6 +78,8 @@ def report_parts(done: Replayed, wanted: Wanted, width: int) -> Iterator[Rendera
     if done.delivery:
         yield Text(_delivered(done.delivery))
     yield Text(f"Run folder: {clean(done.plan.folder, 4_096)}", overflow="fold")
+    if page and not page.fault:
+        yield Text(f"Report: {clean(page.path, 4_096)}", overflow="fold")
 
 
 def _trigger_line(shown: Carried) -> str:
@@ -78,3 +103,5 @@ def many_parts(done: Sequence[Replayed], width: int) -> Iterator[RenderableType]
     if len({one.plan.campaign.id for one in done}) < len(done):
         yield seeds_view([one.comparison for one in done])
     yield matrix_view([as_played(one) for one in done], width)
+    folders = " ".join(shlex.quote(clean(one.plan.folder, 4_096)) for one in done)
+    yield Text(f"All on one page: turncoat report {folders}", overflow="fold")

@@ -1,0 +1,1 @@
+"""A finished run as one page of HTML that needs no network, and as a summary in Markdown."""
