@@ -156,7 +156,7 @@ def _reaching_out(path: Path, config: dict[str, Any]) -> Iterable[Mistake]:
     """Settings that would run code, or read or download what does not lie in the folder; each kind once."""
     found: dict[str, str] = {}
     for key, value in _settings(config):
-        if key in ("auto_map", "custom_pipelines"):
+        if key in ("auto_map", "custom_pipelines") or (key == "trust_remote_code" and value):
             found.setdefault(key, "asks for code of its own to be run")
         elif not isinstance(value, str):
             continue

@@ -67,7 +67,9 @@ def score(
                 if on_batch:
                     on_batch(done)
     scorer.work.full = sum(len(ids) for _, ids in wanted)
-    return Scored(_in_order(found, wanted, place, 2), scorer.work, _in_order(read, wanted, place, width) if states else None)
+    return Scored(
+        _in_order(found, wanted, place, 2), scorer.work, _in_order(read, wanted, place, width) if states else None
+    )
 
 
 def _in_order(
