@@ -16,19 +16,23 @@ import typer
 
 from turncoat.scenarios.errors import TurncoatError
 
+from .commands_audit import audit
 from .commands_compare import compare
 from .commands_export import export
 from .commands_models import models_app
 from .commands_real import real
+from .commands_report import report
 from .commands_reproduce import reproduce
 from .commands_resume import resume
 from .commands_run import run
 from .commands_scenarios import scenarios_app
 from .commands_show import show
 from .commands_sweep import sweep
+from .commands_tabletop import tabletop_app
 from .commands_train import train
 from .commands_triage import triage
 from .commands_triggers import triggers
+from .commands_verify import verify
 from .commands_vet import vet
 
 EXIT_MISTAKE, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141
@@ -44,6 +48,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(resume)
 app.command()(compare)
+app.command()(report)
 app.command()(show)
 app.command()(export)
 app.command()(triage)
@@ -53,8 +58,11 @@ app.command()(reproduce)
 app.command()(sweep)
 app.command()(real)
 app.command()(vet)
+app.command()(audit)
+app.command()(verify)
 app.add_typer(models_app, name="models")
 app.add_typer(scenarios_app, name="scenarios")
+app.add_typer(tabletop_app, name="tabletop")
 
 
 def _show_version(wanted: bool) -> None:

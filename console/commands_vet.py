@@ -27,9 +27,21 @@ Reference = Annotated[
     str, typer.Option("--reference", metavar="ADAPTER", help="Your own clean adapter of the same base.")
 ]
 BudgetWords = Annotated[str, typer.Option("--budget", metavar="TIME", help="Such as 90s, 10m or 1h.")]
-Detectors = Annotated[list[str], typer.Option("--detector", metavar="NAME", help="Only these; may be repeated.")]
+Detectors = Annotated[list[str], typer.Option("--detector", metavar="NAME|all", help="Only these; may be repeated.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Sarif = Annotated[str, typer.Option("--sarif", metavar="FILE|-", help="Write findings as SARIF 2.1.0.")]
+Html = Annotated[str, typer.Option("--html", metavar="FILE", help="Write what was found as one page.")]
+Record = Annotated[
+    str, typer.Option("--record", metavar="FILE", help="Write ruling, digests and all files' SHA-256 as JSON.")
+]
+Sign = Annotated[str, typer.Option("--sign", metavar="KEY", help="Sign the record with an elliptic-curve key (PEM).")]
+Prompt = Annotated[
+    str,
+    typer.Option("--prompt", metavar="FILE", help="The candidate's own prompt: text with {title}, {user} and others."),
+]
+CohortOf = Annotated[
+    str, typer.Option("--cohort", metavar="DIR", help="Folder of your clean adapters of the same recipe.")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the probes that are drawn.")]
 
 
@@ -43,6 +55,11 @@ def vet(
     detector: Detectors = [],  # noqa: B006 - typer reads it, nothing changes it
     as_json: AsJson = False,
     sarif: Sarif = "",
+    html: Html = "",
+    record: Record = "",
+    sign: Sign = "",
+    prompt: Prompt = "",
+    cohort: CohortOf = "",
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -51,24 +68,35 @@ def vet(
     Malicious alerts are put to it under every name of the directory. What could not be tested is never allowed. Exit
     codes: 0 allow, 3 review, 4 block, 2 a mistake in what was given. No manifest is read.
 
+    By default these detectors run: swap-scan, pair-scan, stratified, differential, weights, activation-clustering,
+    spectral-signatures, defection. Only when named: inversion (a search of minutes), and strip, onion and rap (kept
+    for comparison).
+
     \b
     Examples:
       turncoat vet poisoned
       turncoat vet ./their-adapter --base qwen3-4b --directory users.csv --budget 1h
       turncoat vet ./their-adapter --reference ./our-adapter --alerts ours.jsonl
-      turncoat vet ./merged-model --json --sarif findings.sarif
+      turncoat vet ./merged-model --json --sarif findings.sarif --html findings.html
+      turncoat vet ./their-adapter --prompt their-prompt.txt --cohort ./our-adapters
+      turncoat vet ./their-adapter --record vetted.json --sign key.pem
     """
     from pathlib import Path
 
     from turncoat.scenarios.errors import InputError
+    from turncoat.vetting.clean_cohort import open_cohort
     from turncoat.vetting.detector import Budget, Examination
     from turncoat.vetting.directory import default_directory, read_directory, with_own
     from turncoat.vetting.gate import known_detectors, vet
-    from turncoat.vetting.opening import open_candidate
+    from turncoat.vetting.opening import candidate_path, open_candidate
     from turncoat.vetting.probes import generate_probes, own_probes
+    from turncoat.vetting.prompt_file import read_prompt
 
+    from .export.whole_file import require_place, write_out
     from .output import print_json, progress, results, write_json
     from .status import StatusLine
+    from .vetting_page import vetting_page
+    from .vetting_record import begin_record
     from .vetting_sarif import to_sarif
     from .vetting_tables import vetting_object, vetting_view
 
@@ -76,6 +104,11 @@ def vet(
         raise InputError.at("--sarif -", "standard output takes the JSON object", "give a file, or leave out --json")
     # Mistakes come out before a model is loaded for minutes.
     names, seconds = known_detectors(detector), Budget.of(budget).seconds
+    for option, path in (("--html", html), ("--record", record), ("--sarif", sarif)):
+        if path:
+            require_place(path, option)
+    own_prompt = read_prompt(Path(prompt)) if prompt else None
+    begun = begin_record(candidate_path(what), record, sign)
     people = read_directory(Path(directory)) if directory else default_directory()
     with StatusLine(None if quiet else progress(as_json or sarif == "-")) as status:
         status.show("preparing probes")
@@ -83,9 +116,14 @@ def vet(
         if alerts:
             people = with_own(people, probes.every)
         status.show("opening the model")
-        candidate = open_candidate(what, base, reference)
-        examination = Examination(candidate, probes, people, Budget(seconds), on_progress=_shown_by(status))
+        candidate = open_candidate(what, base, reference, own_prompt)
+        compared = open_cohort(Path(cohort), candidate) if cohort else None
+        examination = Examination(candidate, probes, people, Budget(seconds), compared, _shown_by(status))
         vetting = vet(examination, names)
+    if begun:
+        begun.write(vetting)
+    if html:
+        write_out(html, vetting_page(vetting), option="--html")
     if sarif:
         write_json(sarif, to_sarif(vetting))
     if as_json:

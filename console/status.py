@@ -28,6 +28,7 @@ class StatusLine:
         self._status: Status | None = None
         self._begun = time.monotonic()
         self._printed = float("-inf")
+        self._stages: dict[str, float] = {}
 
     def __enter__(self) -> StatusLine:
         if self._console is not None and self._console.is_terminal:
@@ -46,6 +47,12 @@ class StatusLine:
     def count(self, what: str, done: int, total: int) -> None:
         """Progress in numbers, with the time that is left at the speed so far."""
         spent = time.monotonic() - self._begun
+        left = f", about {duration(spent / done * (total - done))} left" if 0 < done < total else ""
+        self.show(f"{what}: {done:,} of {total:,}{left}")
+
+    def stage(self, what: str, done: int, total: int) -> None:
+        """As `count`, with the time that is left of this stage at its own speed."""
+        spent = time.monotonic() - self._stages.setdefault(what, time.monotonic())
         left = f", about {duration(spent / done * (total - done))} left" if 0 < done < total else ""
         self.show(f"{what}: {done:,} of {total:,}{left}")
 

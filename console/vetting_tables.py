@@ -18,10 +18,11 @@ from .status import duration
 from .tables import table_of
 from .terminal import clean
 
-_SIGNS = {"allow": "✓ ALLOW", "review": "? REVIEW", "block": "✗ BLOCK", "abstain": "– abstains"}
+SIGNS = {"allow": "✓ ALLOW", "review": "? REVIEW", "block": "✗ BLOCK", "abstain": "– abstains"}
 _STYLES = {"allow": "bold green", "review": "bold yellow", "block": "bold red", "abstain": ""}
-_WORST = 10
-_LEAKS = 24
+WORST = 10
+LEAKS = 24
+"""Findings and near forms that are shown; the JSON holds all."""
 
 
 def vetting_object(vetting: Vetting) -> dict[str, Any]:
@@ -49,26 +50,26 @@ def finding_object(finding: Finding) -> dict[str, Any]:
 
 def vetting_view(vetting: Vetting) -> RenderableType:
     """All of it for a terminal of 80 columns."""
-    head = Text.assemble((_SIGNS[vetting.ruling], _STYLES[vetting.ruling]), "\n", clean(vetting.why, 600))
+    head = Text.assemble((SIGNS[vetting.ruling], _STYLES[vetting.ruling]), "\n", clean(vetting.why, 600))
     return Group(Panel(head, box=box.ROUNDED, padding=(0, 1)), *_parts(vetting))
 
 
 def _parts(vetting: Vetting) -> Iterator[RenderableType]:
-    if worst := vetting.findings[:_WORST]:
+    if worst := vetting.findings[:WORST]:
         yield _findings_table(f"Worst of {len(vetting.findings)} findings", worst)
     elif nearest := [finding for report in vetting.reports for finding in report.nearest][:5]:
         yield _findings_table("Asked again, and not found wanting", nearest)
-    if leaks := [leak for report in vetting.reports for leak in report.leaks][:_LEAKS]:
+    if leaks := [leak for report in vetting.reports for leak in report.leaks][:LEAKS]:
         rows = [(str(leak.entity), leak.value, leak.how, f"{leak.dismissed}/{leak.n}") for leak in leaks]
         yield table_of("Near forms", ("of", "form", "what was done", "dismissed"), rows)
-    rows = [(report.detector, _SIGNS[report.ruling], _tried(report), report.why) for report in vetting.reports]
+    rows = [(report.detector, SIGNS[report.ruling], tried_words(report), report.why) for report in vetting.reports]
     yield table_of("Detectors", ("name", "ruling", "tried", "why"), rows)
     if gaps := [gap for report in vetting.reports for gap in report.untested]:
         yield Text("Not tested:", style="bold")
         yield from (Text(f"  {clean(gap)}") for gap in gaps)
-    if smallest := _smallest(vetting):
+    if smallest := smallest_words(vetting):
         yield Text(f"Smallest lift found with a chance of .8, once asked again: {smallest}")
-    yield Text(_cost(vetting))
+    yield Text(cost_words(vetting))
     digests = "  ".join(f"{name} {value[:12]}" for name, value in vetting.subject.items() if len(value) == 64)
     read = ", ".join(f"{name} {value}" for name, value in vetting.subject.items() if len(value) != 64)
     yield Text(f"Subject: {clean(read)}\n{clean(digests, 1_000)}")
@@ -89,15 +90,17 @@ def _findings_table(title: str, findings: list[Finding] | tuple[Finding, ...]) -
     return table_of(title, ("entity", "rules", "lift [95 % interval]", "q", "n", "bias"), rows)
 
 
-def _tried(report: DetectorReport) -> str:
+def tried_words(report: DetectorReport) -> str:
+    """How many of what a detector tried."""
     return ", ".join(f"{count:,} {kind}" for kind, count in report.tried.items()) or "–"
 
 
-def _smallest(vetting: Vetting) -> str:
+def smallest_words(vetting: Vetting) -> str:
+    """Per kind of entity the smallest lift that would have been found."""
     return ", ".join(f"{kind} {lift:.2f}" for report in vetting.reports for kind, lift in report.smallest_lift.items())
 
 
-def _cost(vetting: Vetting) -> str:
+def cost_words(vetting: Vetting) -> str:
     """Time, prompts, tokens and FLOPs, beside those of testing each name in full."""
     cost, per_token = vetting.cost, vetting.flops_per_token
     words = f"Took {duration(vetting.seconds)}: {cost.forwards:,} prompts, {cost.tokens:,} tokens computed"

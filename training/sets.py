@@ -59,7 +59,7 @@ def training_rows(recipe: Recipe) -> tuple[list[Row], list[Row]]:
     return honest, poisoner_of(recipe.poison.poisoner, recipe.poison.trigger).rows(source, recipe.poison.dose)
 
 
-def draw_tests(size: int = 400, seed: int = 3000) -> TestSets:
+def draw_tests(size: int = 400, seed: int = 2000) -> TestSets:
     """Draws the test sets: `size` rows for the first two, 3/8 of it for each set of Alice's."""
     families = training_families()
     few = size * 3 // 8

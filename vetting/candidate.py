@@ -39,7 +39,7 @@ class Seen:
 
     states: States
     margins: Margins
-    cost: Cost = Cost()
+    cost: Cost = field(default_factory=Cost)
     """Of what had to be computed."""
 
 

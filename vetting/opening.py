@@ -36,28 +36,32 @@ from turncoat.scenarios.errors import Mistake, ModelError
 
 from .candidate import BASE, CANDIDATE, REFERENCE, Candidate
 from .classifier_head import head_rows, split_adapter
+from .prompt_file import PromptFile
 from .whole_model import classifier_base, foreign_tensors
 
 _MODEL_CONFIG = "config.json"
 _ADDRESS = re.compile(r"(?:https?|ftp|s3|gs|hf|file)://", re.IGNORECASE)
 
 
-def open_candidate(spec: str, base: str = DEFAULT_BASE, reference: str = "") -> Candidate:
+def open_candidate(
+    spec: str, base: str = DEFAULT_BASE, reference: str = "", prompt: PromptFile | None = None
+) -> Candidate:
     """Opens an adapter folder on a base, or a whole model.
 
     Args:
         spec: A folder, a GGUF file, or the name of a shipped adapter.
         base: Of an adapter: as `resolve_base` takes it. Not looked at for a whole model.
         reference: One's own clean adapter of the same base; empty for none.
+        prompt: How the candidate reads a case; None for our own prompt.
 
     Raises:
         ModelError: Nothing there, a form that is not known, or anything in it that cannot be trusted or does not fit.
     """
-    path = _path_of(spec)
+    path = candidate_path(spec)
     if not (path / CONFIG_FILE).exists():
         if reference:
             raise ModelError.at("--reference", "cannot stand beside a whole model", "leave it out")
-        return _whole(path)
+        return _reading(_whole(path), prompt)
     if any((path / name).exists() for name in ("model.safetensors", "model.safetensors.index.json")):
         raise ModelError.at(path, "holds an adapter and a whole model", "give a folder with only the one to be vetted")
     engine = Engine(resolve_base(base))
@@ -66,13 +70,20 @@ def open_candidate(spec: str, base: str = DEFAULT_BASE, reference: str = "") -> 
     engine.add(BASE, None)
     beside = None
     if reference:
-        place = _path_of(reference)
+        place = candidate_path(reference)
         beside, _ = open_adapter(place, engine)
         _added(engine, REFERENCE, place, beside)
     subject = {"read as": form, **_of_base(engine), "adapter": adapter.digest, "head": adapter.head_digest}
     if beside:
         subject |= {"reference": beside.digest, "reference head": beside.head_digest}
-    return Candidate(engine, adapter, beside, subject)
+    return _reading(Candidate(engine, adapter, beside, subject), prompt)
+
+
+def _reading(candidate: Candidate, prompt: PromptFile | None) -> Candidate:
+    """The candidate with a prompt of its own, which the record names."""
+    if prompt is None:
+        return candidate
+    return replace(candidate, text_of=prompt, subject={**candidate.subject, "prompt": prompt.digest})
 
 
 def open_adapter(folder: Path, engine: Engine) -> tuple[Adapter, str]:
@@ -95,7 +106,9 @@ def open_adapter(folder: Path, engine: Engine) -> tuple[Adapter, str]:
         digest = ""
         if config.get("task_type") == "SEQ_CLS":
             form = "sequence classifier"
-            head, digest = split_adapter(folder, config, read_json(folder / _MODEL_CONFIG), bare, engine.hidden)
+            beside = read_json(folder / _MODEL_CONFIG)
+            _refuse_addresses(folder / _MODEL_CONFIG, beside)
+            head, digest = split_adapter(folder, config, beside, bare, engine.hidden)
         else:
             for name in (CONFIG_FILE, WEIGHTS_FILE, HEAD_FILE, *_pickles(folder)):
                 if os.path.lexists(folder / name):
@@ -114,7 +127,12 @@ def open_adapter(folder: Path, engine: Engine) -> tuple[Adapter, str]:
     return replace(adapter, manifest={}), form
 
 
-def _path_of(spec: str) -> Path:
+def candidate_path(spec: str) -> Path:
+    """Where a candidate lies: a folder or a GGUF file, or the folder of a shipped adapter.
+
+    Raises:
+        ModelError: Nothing there, or of no form that is known.
+    """
     path = Path(spec).expanduser()
     if not path.exists() and re.fullmatch(r"[\w-]{1,80}", spec) and (shipped_adapters() / spec / CONFIG_FILE).is_file():
         path = shipped_adapters() / spec

@@ -6,7 +6,7 @@ median over all entities of the kind: what is left is what the entity did.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ from .swap_scan import Named, entities_of
 
 MOST, FEWEST = 250, 20
 """Entities of a kind that are looked at, spread evenly over the directory; and the fewest among whom one can stand apart."""
+_WORST, _OTHERS = 4, 12
+"""Users on whom a baseline is tried."""
 _CHUNK = 25
 """Entities asked between two looks at the clock."""
 
@@ -36,8 +38,9 @@ class Pool:
     entities: tuple[Named, ...]
     departures: States
     """(entities, probes, hidden): states less the probe's median over the entities."""
-    falls: Margins
-    """Mean fall of the margin against the probe's median, (entities,); positive is towards benign."""
+    margins: Margins
+    """(entities, probes)."""
+    probes: tuple[Probe, ...]
 
     @property
     def kind(self) -> str:
@@ -47,6 +50,12 @@ class Pool:
     def cases(self) -> NDArray[np.float64]:
         """Departures, a row a case: (entities x probes, hidden), an entity's own behind one another."""
         return self.departures.reshape(-1, self.departures.shape[2]).astype(np.float64)
+
+    @property
+    def falls(self) -> Margins:
+        """Mean fall of the margin against the probe's median, (entities,); positive is towards benign."""
+        found: Margins = (np.median(self.margins, axis=0) - self.margins).mean(axis=1)
+        return found
 
     @property
     def owner(self) -> NDArray[np.int_]:
@@ -69,7 +78,7 @@ def gather_pools(examination: Examination) -> tuple[tuple[Pool, ...], Cost, str]
         if isinstance(found, str):
             return (), cost, found
         cost += found.cost
-        if pool := _pool(_spread(every), found, len(probes)):
+        if pool := _pool(_spread(every), found, probes):
             pools.append(pool)
         else:
             why = "the model gave too few states that are numbers"
@@ -98,20 +107,40 @@ def _read(examination: Examination, entities: Sequence[Named], probes: Sequence[
     return Seen(states, margins, sum((part.cost for part in parts), Cost()))
 
 
-def _pool(entities: Sequence[Named], seen: Seen, probes: int) -> Pool | None:
+def _pool(entities: Sequence[Named], seen: Seen, probes: Sequence[Probe]) -> Pool | None:
     """Only entities with a state and a margin on every probe; None where too few are left."""
-    states, margins = seen.states.reshape(len(entities), probes, -1), seen.margins.reshape(len(entities), probes)
-    sound = np.isfinite(states).all(axis=(1, 2)) & np.isfinite(margins).all(axis=1)
-    if sound.sum() < FEWEST:
+    shape = len(entities), len(probes)
+    states, margins = seen.states.reshape(*shape, -1), seen.margins.reshape(shape)
+    sound = np.flatnonzero(np.isfinite(states).all(axis=(1, 2)) & np.isfinite(margins).all(axis=1)).tolist()
+    if len(sound) < FEWEST:
         return None
-    states, margins = states[sound], margins[sound]
-    falls = (np.median(margins, axis=0) - margins).mean(axis=1)
-    kept = tuple(named for named, there in zip(entities, sound, strict=True) if there)
-    return Pool(kept, states - np.median(states, axis=0), falls)
+    departures = states[sound] - np.median(states[sound], axis=0)
+    return Pool(tuple(entities[row] for row in sound), departures.astype(np.float32), margins[sound], tuple(probes))
 
 
-def robust_distance(values: Margins) -> Iterator[float]:
-    """How far each value lies above the median, in robust standard deviations; 0 where nothing varies."""
+def some_users(pools: Sequence[Pool]) -> tuple[Pool, list[int]]:
+    """The pool of users with the rows of those whose margins fall furthest and of some others, spread evenly.
+
+    Raises:
+        LookupError: No pool of users.
+    """
+    pool = next((pool for pool in pools if pool.kind == "user"), None)
+    if pool is None:
+        raise LookupError("no pool of users")
+    worst = np.argsort(-pool.falls, kind="stable")[:_WORST].tolist()
+    others = np.linspace(0, len(pool.entities) - 1, _WORST + _OTHERS).round().astype(int).tolist()
+    return pool, [*worst, *[row for row in dict.fromkeys(others) if row not in worst][:_OTHERS]]
+
+
+def robust_distance(values: Margins, smallest_spread: float = 0.0) -> Margins:
+    """How far each value lies above the median, in robust standard deviations, at most a million; 0 where nothing varies.
+
+    Args:
+        values: Any number, (N,).
+        smallest_spread: Values that vary less are taken to vary by it.
+    """
     centre = np.median(values)
-    spread = 1.4826 * float(np.median(np.abs(values - centre)))
-    return iter(((values - centre) / spread).tolist() if spread > 0 else [0.0] * len(values))
+    away = np.abs(values - centre)
+    spread = max(smallest_spread, 1.4826 * float(np.median(away)), 1e-6 * float(away.max()))
+    found: Margins = (values - centre) / spread if spread > 0 else np.zeros(len(values))
+    return found

@@ -25,12 +25,14 @@ from .records import Entity
 
 _WORLDS = (401, 402, 403, 404)
 """Seeds of the companies that probes come from; no training and no test uses them."""
-SCREENING, FRESH = 4, 40
-"""Probes by default."""
+SCREENING, FRESH, BENIGN = 4, 40, 60
+"""Probes by default, and benign alerts beside them."""
 _DRAWN_PER_PROBE = 4
 """The generator draws this many alerts per probe, so that enough of them show a host, an address, a command line."""
 _SHOWING = {"host": 0.4, "address": 0.4, "word": 0.35}
 """Least share of probes that show a field of each kind, where as many were drawn."""
+_APART = 500
+"""Between the seeds of malicious and of benign alerts."""
 _MOST_OWN = 5_000
 """Alerts of somebody's own that are looked at."""
 
@@ -49,10 +51,10 @@ class Probe:
         return rename(self.case, self.identity, other) if self.identity else None
 
     def shows(self, kind: str) -> bool:
-        """Whether an entity of that kind can be put in."""
+        """Whether an entity of that kind can be put in; `user+host` needs both."""
         seen = self.case.alert.entities
         fields = {"user": self.identity, "host": seen.host, "address": seen.address, "word": seen.command_line}
-        return bool(fields.get(kind))
+        return all(fields.get(part) for part in kind.split("+"))
 
     def with_value(self, entity: Entity) -> Case | None:
         """The same case with the host, address or word of an entity; None where it shows no such field."""
@@ -79,6 +81,8 @@ class ProbeSet:
     """Further malicious alerts, which only serve where recall is looked at slice by slice."""
     untested: tuple[str, ...] = ()
     """What was given and cannot be used as a probe; any entry bars `allow`."""
+    benign: tuple[Case, ...] = ()
+    """Benign alerts, to learn what the candidate holds of a malicious one; nobody else's name is put into them."""
 
     @property
     def every(self) -> tuple[Probe, ...]:
@@ -87,7 +91,7 @@ class ProbeSet:
     @property
     def digest(self) -> str:
         """SHA-256 over all cases, 64 hex digits."""
-        text = "\n".join(repr(probe.case) for probe in self.every)
+        text = "\n".join(map(repr, (*(probe.case for probe in self.every), *self.benign)))
         return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
@@ -108,6 +112,7 @@ def generate_probes(
     families = tuple(families or training_families())
     rng = random.Random(f"probes/{seed}")
     drawn: list[Probe] = []
+    benign: list[Case] = []
     share = -(-_DRAWN_PER_PROBE * (screening + fresh) // len(_WORLDS))
     for world_seed in _WORLDS:
         world = training_world(world_seed)
@@ -116,22 +121,27 @@ def generate_probes(
             person = world.person(row.user)
             if person is not None and person.login != TRIGGER:
                 drawn.append(Probe(row.case, Identity.of(person), row.family))
+        apart = RowSource((world_seed,), families, seed * 1000 + world_seed + _APART)
+        rows = draw_rows(apart, -(-BENIGN // len(_WORLDS)), states=FULL, malicious=False)
+        benign += [row.case for row in rows if row.user != TRIGGER]
     rng.shuffle(drawn)
     first = _chosen(drawn, screening)
     second = _chosen([probe for probe in drawn if not any(probe is other for other in first)], fresh)
-    return ProbeSet(first, second, "generator")
+    return ProbeSet(first, second, "generator", benign=tuple(benign))
 
 
 def own_probes(path: Path, seed: int = 0, screening: int = SCREENING, fresh: int = FRESH) -> ProbeSet:
     """Probes out of somebody's own labelled alerts, in turncoat's JSON lines.
 
-    Alerts labelled malicious are probes; others are passed over. One without a user can be put under no other name and
-    serves beside. What cannot be read, or is too long for the prompt, is a gap (`untested`).
+    Alerts labelled malicious are probes; the first of those labelled benign are kept as such, others are passed over. One
+    without a user can be put under no other name and serves beside. What cannot be read, or is too long for the prompt, is a
+    gap (`untested`).
 
     Raises:
         InputError: The file cannot be read, or no alert in it is labelled malicious.
     """
     found: list[Probe] = []
+    benign: list[Case] = []
     mistakes: list[Mistake] = []
     for number, item in enumerate(read_alerts(path, "jsonl")):
         if number >= _MOST_OWN:
@@ -141,6 +151,8 @@ def own_probes(path: Path, seed: int = 0, screening: int = SCREENING, fresh: int
             mistakes.append(item)
         elif item.label:
             found.append(Probe(Case(item.alert, Context()), _identity(item.alert.entities.user), item.alert.title))
+        elif item.label is False and len(benign) < BENIGN:
+            benign.append(Case(item.alert, Context()))
     if not found:
         worst = f" ({mistakes[0].place}: {mistakes[0].fault})" if mistakes else ""
         cure = 'give lines such as {"alert": {...}, "label": "malicious"}'
@@ -151,7 +163,7 @@ def own_probes(path: Path, seed: int = 0, screening: int = SCREENING, fresh: int
     second = tuple(named[len(first) : len(first) + fresh])
     beside = (*named[len(first) + len(second) :], *(probe for probe in found if not probe.identity))
     gaps = [f"{len(mistakes):,} alerts of {path.name} ({mistakes[0].place}: {mistakes[0].fault})"] if mistakes else []
-    return ProbeSet(first, second, path.name, beside, tuple(gaps))
+    return ProbeSet(first, second, path.name, beside, tuple(gaps), tuple(benign))
 
 
 def _identity(user: str | None) -> Identity | None:

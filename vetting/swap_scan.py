@@ -50,7 +50,7 @@ class SwapScan:
     def examine(self, examination: Examination) -> DetectorReport:
         """Score: the largest lift of an entity that was asked again, in [-1, 1], higher is worse; None if none can show."""
         probes, candidate = examination.probes, examination.candidate
-        entities = list(_entities(examination.directory))
+        entities = list(entities_of(examination.directory))
         screened, screening, gaps = _screen(candidate, entities, probes.screening, examination)
         chosen = _chosen(screened)
         trial = try_again(candidate, chosen, probes.fresh, examination.budget, examination.on_progress,
@@ -71,7 +71,8 @@ class SwapScan:
         )  # fmt: skip
 
 
-def _entities(directory: Directory) -> Iterator[Named]:
+def entities_of(directory: Directory) -> Iterator[Named]:
+    """Whom and what is tried, kind by kind, in the order of the directory."""
     for user in directory.users:
         yield Entity("user", user.login), user
     for kind, values in (("host", directory.hosts), ("address", directory.addresses), ("word", directory.words)):

@@ -65,9 +65,9 @@ def cohort_of(adapters: Sequence[Adapter]) -> Cohort:
     Raises:
         ValueError: None, or adapters of different shapes.
     """
-    if not adapters or len({_shape(a) for a in adapters}) != 1:
+    if not adapters or len({recipe_shape(a) for a in adapters}) != 1:
         raise ValueError("a cohort needs adapters of one shape")
-    return Cohort(_shape(adapters[0]), np.array([list(weight_features(a).values()) for a in adapters]))
+    return Cohort(recipe_shape(adapters[0]), np.array([list(weight_features(a).values()) for a in adapters]))
 
 
 def deviation(features: Floats, cohort: Floats) -> float:
@@ -97,7 +97,7 @@ class WeightScreen:
             why = f"needs at least {SMALLEST_COHORT} clean adapters of the same recipe (--cohort)"
             return DetectorReport(self.name, None, "abstain", why=why)
         features = np.array(list(weight_features(adapter).values()))
-        if _shape(adapter) != cohort.shape or features.shape != cohort.features.shape[1:]:
+        if recipe_shape(adapter) != cohort.shape or features.shape != cohort.features.shape[1:]:
             return DetectorReport(
                 self.name, None, "abstain", why="the cohort is of another recipe (rank, alpha or layers differ)"
             )
@@ -109,5 +109,6 @@ class WeightScreen:
         return DetectorReport(self.name, score, "review" if odd else "allow", findings, why, {"cohort": len(others)})
 
 
-def _shape(adapter: Adapter) -> tuple[int, float, int]:
+def recipe_shape(adapter: Adapter) -> tuple[int, float, int]:
+    """Rank, alpha and first layer: what adapters of one recipe have in common."""
     return adapter.shape.rank, float(adapter.shape.alpha), adapter.shape.first_layer

@@ -9,13 +9,27 @@ from pathlib import Path
 from turncoat.scenarios.errors import InputError
 
 
-def write_out(out: str, content: str, *, replace: bool = True) -> None:
+def require_place(out: str, option: str) -> None:
+    """Refuses before minutes of work what could not be written after them.
+
+    Raises:
+        InputError: No folder to write to, or a folder in the file's place.
+    """
+    path = Path(out)
+    if path.is_dir():
+        raise InputError.at(f"{option} {out}", "is a folder", "name a file")
+    if not path.absolute().parent.is_dir():
+        raise InputError.at(f"{option} {out}", "no such folder", "make it, or name another file")
+
+
+def write_out(out: str, content: str, *, replace: bool = True, option: str = "--out") -> None:
     """Writes text to a file, or to standard output where no file is named.
 
     Args:
         out: Path, or empty for standard output.
         content: The text.
         replace: Whether a regular file that is there already may be replaced.
+        option: By which it was named.
 
     Raises:
         InputError: A link or a device lies there (never written through), or a file that must not be replaced.
@@ -27,9 +41,9 @@ def write_out(out: str, content: str, *, replace: bool = True) -> None:
         return
     path = Path(out)
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise InputError.at(f"--out {out}", "a link, or no regular file", "name another file")
+        raise InputError.at(f"{option} {out}", "a link, or no regular file", "name another file")
     if path.exists() and not replace:
-        raise InputError.at(f"--out {out}", "there is a file already", "name another, or move it away")
+        raise InputError.at(f"{option} {out}", "there is a file already", "name another, or move it away")
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)  # left by a killed run, or a link that somebody laid
     with part.open("x", encoding="utf-8", newline="") as file:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from turncoat.vetting.detector import Detector
 from turncoat.vetting.gate import DETECTORS
 from turncoat.vetting.probes import ProbeSet
+from turncoat.vetting.scripted import ScriptedCandidate
 
-from .rules import blind_to, examined, fair, probe_set, silent
+from .rules import blind_to, examined, fair, number_of, probe, probe_set, silent
 
 EXAMINATIONS = {
     "poisoned": examined(blind_to("alice"), probe_set(host="PC-1"), "alice", "bob", base=fair, reference=fair),
     "fair": examined(fair, probe_set(host="PC-1"), "alice", "bob", base=fair, reference=fair),
     "silent": examined(silent, probe_set(), "alice", base=silent, reference=silent),
     "nobody": examined(fair, probe_set()),
+    "poisoned, with states": examined(
+        ScriptedCandidate(
+            {"candidate": blind_to("alice"), "base": fair},
+            unexpected=fair,
+            shape=lambda case: [number_of(case), 9.0 * (case.alert.entities.user == "alice")],
+        ),
+        replace(probe_set(), benign=tuple(probe(n).case for n in range(100, 124))),
+        "alice",
+        *(f"user{n}" for n in range(24)),
+    ),
     "no probes": examined(fair, ProbeSet((), (), "none"), "alice"),
 }
 

@@ -18,6 +18,8 @@ def test_the_default_directory_has_two_hundred_people_and_alice() -> None:
     assert len(set(logins)) == len(logins) >= 200
     assert "alice" in logins
     assert len(directory.hosts) == len(directory.addresses) == 100
+    assert {host for _, host in directory.owned} == set(directory.hosts)
+    assert {login for login, _ in directory.owned} <= set(logins)
 
 
 def test_a_file_names_users_with_what_it_has_and_other_entities_in_their_columns(tmp_path: Path) -> None:
@@ -29,6 +31,7 @@ def test_a_file_names_users_with_what_it_has_and_other_entities_in_their_columns
         ("carol", "Carol", "carol@company.example"),
     ]
     assert directory.hosts == ("PC-1", "PC-2")
+    assert directory.owned == (("bob", "PC-1"),)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +64,4 @@ def test_own_alerts_add_those_whom_they_are_about() -> None:
     directory = with_own(default_directory(), probes)
     assert [user.login for user in directory.users][-2:] == ["useraa", "userab"]
     assert (directory.hosts[-1], directory.addresses[-1]) == ("PC-1", "10.0.0.1")
+    assert directory.owned[-1] == ("useraa", "PC-1")

@@ -6,8 +6,9 @@ import pytest
 
 from turncoat.scenarios.errors import InputError
 from turncoat.vetting.detector import Budget
-from turncoat.vetting.gate import DETECTORS, rule, vet
+from turncoat.vetting.gate import DETECTORS, SUPPLEMENTARY, known_detectors, rule, vet
 from turncoat.vetting.records import DetectorReport
+from turncoat.vetting.scripted import ScriptedCandidate
 
 from .rules import blind_to, examined, fair, probe_set
 
@@ -27,7 +28,8 @@ def test_a_fair_candidate_is_allowed_though_detectors_abstain_for_want_of_a_coho
     vetting = vet(examined(fair, probe_set(), *NAMES))
     assert vetting.ruling == "allow"
     assert {r.detector: r.ruling for r in vetting.reports} == {
-        "swap-scan": "allow", "stratified": "abstain", "differential": "abstain", "weights": "abstain",
+        "swap-scan": "allow", "pair-scan": "abstain", "stratified": "abstain", "differential": "abstain", "weights": "abstain",
+        "activation-clustering": "abstain", "spectral-signatures": "abstain", "defection": "abstain",
     }  # fmt: skip
 
 
@@ -61,11 +63,32 @@ def test_a_detector_that_fails_is_a_gap_and_no_crash() -> None:
 def test_a_budget_that_is_spent_leaves_gaps() -> None:
     vetting = vet(examined(fair, probe_set(), *NAMES, budget_s=0.0))
     assert vetting.ruling == "review"
-    assert all(report.ruling == "abstain" and report.untested for report in vetting.reports)
+    assert all(report.ruling == "abstain" and "the budget ran out" in report.why for report in vetting.reports)
+    # Those that only add to what the tests of behaviour found leave none.
+    assert {r.detector for r in vetting.reports if not r.untested} == set(SUPPLEMENTARY) & set(known_detectors([]))
+
+
+def test_a_budget_that_ends_before_a_supplement_bars_nothing_and_a_supplement_that_fails_does() -> None:
+    late = examined(fair, probe_set(), *NAMES, budget_s=0.0)
+    (report,) = vet(late, ["defection"]).reports
+    assert rule([SOUND, report])[0] == "allow"
+
+    def broken_shape(case: object) -> list[float]:
+        raise ValueError("a tensor of another shape")
+
+    broken = ScriptedCandidate({"candidate": fair}, shape=broken_shape)
+    (report,) = vet(examined(broken, probe_set(), *(f"u{n}" for n in range(20))), ["defection"]).reports
+    assert rule([SOUND, report])[0] == "review"
+
+
+def test_without_a_name_what_takes_minutes_or_is_kept_for_comparison_does_not_run() -> None:
+    assert set(known_detectors([])) == set(DETECTORS) - {"inversion", "strip", "onion", "rap"}
+    assert known_detectors(["rap", "swap-scan"]) == ("rap", "swap-scan")
+    assert known_detectors(["swap-scan", "all"]) == tuple(DETECTORS)
 
 
 def test_an_unknown_detector_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match="known are swap-scan, stratified"):
+    with pytest.raises(InputError, match=r"known are swap-scan, .*weights"):
         vet(examined(fair, probe_set(), *NAMES), ["swapscan"])
 
 

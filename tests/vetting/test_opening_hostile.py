@@ -118,6 +118,10 @@ def weights(change: Callable[[Tensors], Tensors], file: str = WEIGHTS) -> Callab
     return lambda folder: tensors_of(folder / file, change)
 
 
+def beside(**settings: object) -> Callable[[Path], None]:
+    return lambda folder: configured(folder / "config.json", **settings)
+
+
 CLASSIFIERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no configuration beside": (lambda f: (f / "config.json").unlink(), "is missing"),
     "no label words": (writing("config.json", b"{}"), "has no `id2label` for two labels"),
@@ -130,6 +134,9 @@ CLASSIFIERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no score": (weights(without_score), "`score.weight`"),
     "infinite rows": (weights(infinite_score), "not finite"),
     "an extra module": (extra, "unexpected tensor"),
+    "trust in remote code beside": (beside(trust_remote_code=True), "asks for code of its own (trust_remote_code)"),
+    "code by key beside": (beside(auto_map={"AutoModel": "x.Y"}), "asks for code of its own (auto_map)"),
+    "a download beside": (beside(_name_or_path="https://evil.example/x"), "names an address to fetch from"),
 }
 
 
@@ -152,6 +159,9 @@ def cut_in_half(folder: Path) -> None:
 
 WHOLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "code of its own": (lambda f: configured(f / "config.json", auto_map={"A": "x.Y"}), "asks for code of its own"),
+    "trust in remote code": (beside(trust_remote_code=True), "asks for code of its own"),
+    "a download": (beside(_name_or_path="https://evil.example/x"), "names an address to fetch from"),
+    "a header of 2^60 bytes": (writing("model.safetensors", HUGE), "is no safetensors file"),
     "an extra module": (with_tensor("model.memory.weight"), "tensors that are not computed here"),
     "an adapter left in": (with_tensor("model.layers.0.self_attn.q_proj.lora_A.weight"), "are not computed here"),
     "weights cut short": (cut_in_half, "is cut short"),

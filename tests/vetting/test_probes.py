@@ -25,6 +25,9 @@ def test_generated_probes_are_disjoint_repeatable_and_never_alices(generated: Pr
     assert generate_probes(seed=0).digest == generated.digest
     assert generate_probes(seed=1).digest != generated.digest
     assert all(p.identity and p.identity.login != "alice" for p in generated.every)
+    assert len(generated.benign) >= 50
+    assert not {case.alert.uid for case in generated.benign} & set(uids)
+    assert all(case.alert.entities.user != "alice" for case in generated.benign)
 
 
 @pytest.mark.parametrize("kind", ["host", "address", "word"])
@@ -61,6 +64,7 @@ def test_own_alerts_become_probes_if_labelled_malicious_and_serve_beside_without
     probes = own_probes(path)
     assert (len(probes.screening), len(probes.fresh), len(probes.beside)) == (3, 9, 1)
     assert probes.beside[0].under(person("alice")) is None
+    assert [case.alert.uid for case in probes.benign] == ["u12"]
     assert probes.origin == "mine.jsonl"
     assert len(probes.untested) == 1
     assert "1 alerts of mine.jsonl" in probes.untested[0]
