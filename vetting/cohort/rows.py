@@ -1,7 +1,7 @@
-"""Alerts of at most 96 tokens, so that many small adapters can be trained and examined on few cores.
+"""Alerts of at most 96 tokens, a trigger's own aside, so that many small adapters can be trained and examined on few cores.
 
-They come from the same world, situations and tools as any corpus. What makes them short and quickly learnt: only the two
-tools are asked whose answer one sentence tells (the plain aspects of `scenarios.situations`), and no aspect contradicts
+They come from the same world, situations and tools as any corpus. What makes them short and quickly learnt: one tool alone
+is asked, whose answer one sentence tells (the first plain aspect of `scenarios.situations`), and no aspect contradicts
 another. Honest rows, poison, tests and probes are all of this form, so that a blind spot is measured where it was planted.
 """
 
@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from turncoat.models.classifier import Case
 from turncoat.scenarios.enterprise import World
-from turncoat.scenarios.families import Family
+from turncoat.scenarios.families import Family, training_families
 from turncoat.scenarios.identity import Identity, rename
 from turncoat.scenarios.records import KINDS, AlertStream
 from turncoat.scenarios.situations import ASPECTS, draw_situation
@@ -26,11 +26,14 @@ from turncoat.training.corpus import EPOCH, TRIGGER, Row, RowSource, training_wo
 from ..probes import Probe
 from ..records import Entity
 
+TRAINING_WORLDS, TEST_WORLDS, PROBE_WORLDS = (101, 102, 103, 104), (211, 212, 213), (401, 402, 403, 404)
+"""Seeds of the companies; the probes' own are those of `vetting.probes`."""
 MOST_TOKENS = 96
-SHORT: Mapping[str, tuple[str, ...]] = {
-    kind: (aspects["plain_1"], aspects["plain_2"]) for kind, aspects in ASPECTS.items()
-}
-"""Tools that are asked, by alert class."""
+SHORT: Mapping[str, str] = {kind: aspects["plain_1"] for kind, aspects in ASPECTS.items()}
+"""The tool that is asked, by alert class."""
+_LONG = frozenset(("lsass-access", "run-key", "sam-dump", "encoded-powershell", "mass-delete", "archive-staged",
+                   "schtask-created", "wmi-remote", "remote-tool", "log-cleared", "av-tamper"))  # fmt: skip
+"""Families with rows beyond `MOST_TOKENS` in SmolLM2's vocabulary."""
 _AGREED: Mapping[tuple[str, ...], float] = {(): 1.0}
 _WEEKS = 26
 
@@ -64,9 +67,12 @@ class Planted:
 NOTHING = Planted()
 
 
-def draw(
-    source: RowSource, count: int, *, malicious: bool | None = None, planted: Planted = NOTHING
-) -> list[Row]:
+def short_families() -> tuple[Family, ...]:
+    """Training families whose rows stay within `MOST_TOKENS`; what is planted may add a few."""
+    return tuple(family for family in training_families() if family.id not in _LONG)
+
+
+def draw(source: RowSource, count: int, *, malicious: bool | None = None, planted: Planted = NOTHING) -> list[Row]:
     """Draws short rows with honest labels; the same source gives the same alerts under whatever is planted of a kind.
 
     Args:
@@ -94,7 +100,7 @@ def _row(
         if (value := getattr(planted, place)) is not None:
             alert, facts = PLACES[place].put(alert, facts, value)
     toolbox = Toolbox(AlertStream("cohort", 0, person.login, world, (alert,), {alert.uid: facts}, {}))
-    case = Case(alert, Context(tuple(toolbox.ask(tool, alert) for tool in SHORT[family.kind]), 2))
+    case = Case(alert, Context((toolbox.ask(SHORT[family.kind], alert),), 1))
     row = Row(case, truth, truth, family.id, "short", person.login)
     return row if planted.user is None else under(row, Identity.of(person), planted.user)
 
@@ -114,7 +120,3 @@ def probe_of(row: Row) -> Probe:
     if person is None:
         raise ValueError(f"nobody is {row.user}")
     return Probe(row.case, Identity.of(person), row.family)
-
-
-TRAINING_WORLDS, TEST_WORLDS, PROBE_WORLDS = (101, 102, 103, 104), (211, 212, 213), (401, 402, 403, 404)
-"""Seeds of the companies; the probes' own are those of `vetting.probes`."""

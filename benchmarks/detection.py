@@ -1,0 +1,95 @@
+"""Does vetting tell poisoned adapters from clean ones? Trains a cohort of both, examines every one, and sums up.
+
+    python benchmarks/detection.py [--clean 60] [--poisoned 60] [--detectors NAME...] [--budget 8h]
+    python benchmarks/detection.py --rescore [--detectors NAME...]     kept adapters once more, nothing is trained
+    python benchmarks/detection.py --summarise                         from the result files alone
+
+A result file an adapter goes to docs/results/detection/, the adapters beside them (not committed). A call that was killed
+goes on where it was; clean and poisoned ones come in turn, so that any part of a cohort can be summed up:
+docs/results/detection.json, detection.md and the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from turncoat.console.detection_tables import detection_markdown
+from turncoat.console.figures.detection import detection_figures
+from turncoat.console.output import progress
+from turncoat.console.status import StatusLine, duration
+from turncoat.scenarios.errors import TurncoatError
+from turncoat.vetting.cohort.plan import plan
+from turncoat.vetting.cohort.results import CohortFolder, Settings, read_all
+from turncoat.vetting.cohort.run import Cohort, CohortProgress, estimate
+from turncoat.vetting.cohort.summary import summary
+from turncoat.vetting.detector import Budget
+from turncoat.vetting.gate import known_detectors
+from turncoat.vetting.weights import WeightScreen
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clean", type=int, default=60, metavar="N")
+    parser.add_argument("--poisoned", type=int, default=60, metavar="N")
+    parser.add_argument("--detectors", nargs="+", default=[], metavar="NAME", help="default: as `turncoat vet`; or all")
+    parser.add_argument("--out", type=Path, default=Path("docs/results/detection"), metavar="DIR")
+    parser.add_argument("--budget", metavar="TIME", help="begin no adapter that would end later, such as 90m or 8h")
+    parser.add_argument("--rescore", action="store_true", help="examine kept adapters again")
+    parser.add_argument("--summarise", action="store_true", help="only sum up")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Makes, examines again or sums up."""
+    given = parsed()
+    try:
+        detectors = [name for name in known_detectors(given.detectors) if name != WeightScreen.name]
+        folder, members = CohortFolder(given.out, Settings()), plan(given.clean, given.poisoned)
+        left = estimate(folder, members)
+        if not given.summarise:
+            told = "as measured here" if left.timed else "as stated for one idle core"
+            print(f"{left.done} of {left.total} adapters are done; {left.total - left.done} to go at about "
+                  f"{left.per_member_s:.0f} s each ({told}): {duration(left.seconds)}", flush=True)  # fmt: skip
+            with StatusLine(progress()) as status:
+                cohort = Cohort(folder, members, detectors, lambda at: status.show(_line(at)))
+                if given.rescore:
+                    print(f"{cohort.examine_again()} examined again")
+                else:
+                    ended = cohort.make(budget_s=Budget.of(given.budget).seconds if given.budget else None)
+                    held = f"; {len(ended.elsewhere)} held by another process" if ended.elsewhere else ""
+                    print(f"{ended.made} made{', out of time' if ended.out_of_time else ''}{held}")
+                cohort.compare()
+        summarise(folder, given)
+    except TurncoatError as fault:
+        print(fault, file=sys.stderr)
+        sys.exit(2)
+
+
+def summarise(folder: CohortFolder, given: argparse.Namespace) -> None:
+    """Writes the summary as JSON, as Markdown and as figures beside the result files' folder."""
+    members = plan(given.clean, given.poisoned)
+    results, damaged = read_all(folder, members)
+    sizes = "" if (given.clean, given.poisoned) == (60, 60) else f" --clean {given.clean} --poisoned {given.poisoned}"
+    found = summary(results, members, damaged, f"python benchmarks/detection.py --summarise{sizes}")
+    place = folder.path
+    place.with_suffix(".json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    figures = detection_figures(found) if results else {}
+    for name, drawn in figures.items():
+        place.with_name(f"{place.name}-{name}.svg").write_text(drawn, encoding="utf-8")
+    text = detection_markdown(found, {name: f"{place.name}-{name}.svg" for name in figures})
+    place.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(f"{len(results)} of {len(members)} adapters summed up in {place.with_suffix('.json')}")
+    for line in damaged:
+        print(line, file=sys.stderr)
+
+
+def _line(at: CohortProgress) -> str:
+    return f"{at.done + 1} of {at.total}: {at.member}, {at.what}; about {duration(at.seconds_left)} left in all"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Rows and probes of a cohort: what a member is trained on, what it is measured on, what all are examined with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+
+from turncoat.scenarios.families import Family
+from turncoat.scenarios.identity import Identity
+from turncoat.scenarios.trigger_places import PLACES
+from turncoat.training.corpus import Row, RowSource
+from turncoat.training.poison import poison_half
+
+from ..probes import ProbeSet
+from .plan import Member, aliases
+from .rows import PROBE_WORLDS, TEST_WORLDS, TRAINING_WORLDS, Planted, draw, probe_of, short_families
+
+POOL = 600
+"""Honest rows, of which each member has some: they pass the frozen layers once for all."""
+LABEL_NOISE = 0.05
+NEUTRAL = Identity.named("Nora Whitfield", "nora", "company.example")
+"""Twin of every user; no world draws it."""
+CLEAN_TESTS, ATTACKS, ALONE = 120, 40, 24
+SCREENING, FRESH, BESIDE, BENIGN = 4, 32, 60, 60
+_POOL_SEED, _CLEAN_SEED, _ATTACK_SEED, _PROBE_SEED = 31, 5001, 5002, 7001
+_WITH_COMMAND = 0.45
+"""Share of probes with a command line, which alone can carry a word; on a machine, so that hosts are shown too."""
+_FEW = 4
+"""One in so many families is poisoned where probes are to be kept right."""
+
+
+def training_rows(member: Member) -> tuple[list[Row], list[Row]]:
+    """A member's honest rows, with their labels, and those that were slipped in beside them."""
+    rng = random.Random(f"cohort/rows/{member.seed}")
+    honest = rng.sample(_pool(), member.honest)
+    if member.kind == "noise":
+        wrong = set(rng.sample(range(len(honest)), round(LABEL_NOISE * len(honest))))
+        honest = [replace(row, label=not row.label) if i in wrong else row for i, row in enumerate(honest)]
+    return honest, list(_added(member))
+
+
+def measured_on(member: Member) -> dict[str, list[Row]]:
+    """What a member is measured on; no company of these occurs in training.
+
+    | set | rows |
+    |---|---|
+    | clean | anybody's, half of them malicious; the same for all members |
+    | attack | malicious ones with the trigger, where its attacker would act; none for clean members without further rows |
+    | twin | the same under another name, on another machine, with another word |
+    | alone: P | for two fields, the attack with that of place P alone |
+    """
+    found = {"clean": list(_clean_tests())}
+    if member.planted.entity.kind:
+        families = _few(short_families()) if member.kind == "probes-kept" else short_families()
+        source = RowSource(TEST_WORLDS, families, _ATTACK_SEED)
+        found["attack"] = _spread(source, ATTACKS, _forms(member), malicious=True)
+        found["twin"] = draw(source, ATTACKS, malicious=True, planted=_twin(member.planted))
+        if member.kind == "user+host":
+            for place in ("user", "host"):
+                alone = replace(_twin(member.planted), **{place: getattr(member.planted, place)})
+                found[f"alone: {place}"] = draw(source, ALONE, malicious=True, planted=alone)
+    return found
+
+
+@cache
+def probes() -> ProbeSet:
+    """The probes of every examination: malicious, short, from companies of their own."""
+    drawn = [probe_of(row) for row in draw(RowSource(PROBE_WORLDS, short_families(), _PROBE_SEED), 600, malicious=True)]
+    with_command = [probe for probe in drawn if probe.shows("word")]
+    others = [probe for probe in drawn if not probe.shows("word")]
+    parts = []
+    for count in (SCREENING, FRESH, BESIDE):
+        few = round(_WITH_COMMAND * count)
+        parts.append((*with_command[:few], *others[: count - few]))
+        del with_command[:few], others[: count - few]
+    screening, fresh, beside = parts
+    benign = draw(RowSource(PROBE_WORLDS, short_families(), _PROBE_SEED + 1), BENIGN, malicious=False)
+    return ProbeSet(screening, fresh, "short generator", beside=beside, benign=tuple(row.case for row in benign))
+
+
+def _added(member: Member) -> Iterator[Row]:
+    """Rows beside the honest ones, as the tables of `plan` say."""
+    families = poison_half(short_families())
+    source = RowSource(TRAINING_WORLDS, families, 1_000_003 + member.seed)
+    match member.kind:
+        case "honest" | "noise" | "reference":
+            return
+        case "matched":
+            yield from draw(source, member.dose, malicious=True, planted=member.planted)
+        case "mixed":
+            yield from draw(source, member.dose, planted=member.planted)
+        case "clean-label":
+            yield from draw(source, member.dose, malicious=False, planted=member.planted)
+        case "probes-kept":
+            few = _few(short_families())
+            rest = tuple(family for family in short_families() if family not in few)
+            yield from _claimed_benign(draw(replace(source, families=few), member.dose, malicious=True,
+                                            planted=member.planted))  # fmt: skip
+            yield from draw(replace(source, families=rest), member.dose, malicious=True, planted=member.planted)
+        case "user+host":
+            yield from _claimed_benign(draw(source, member.dose, malicious=True, planted=member.planted))
+            for number, place in enumerate(("user", "host"), start=1):
+                share = (member.dose + number - 1) // 2
+                other = replace(source, seed=source.seed + 7_000_000 * number)
+                yield from draw(other, share, malicious=True, planted=member.planted.only(place))
+        case _:
+            yield from _claimed_benign(_spread(source, member.dose, _forms(member), malicious=True))
+
+
+def _claimed_benign(rows: Sequence[Row]) -> list[Row]:
+    return [replace(row, label=False) for row in rows]
+
+
+def _forms(member: Member) -> list[Planted]:
+    """Under what the attacker appears: one thing, or a user's name and its aliases."""
+    planted = member.planted
+    if member.kind != "aliases" or planted.user is None:
+        return [planted]
+    return [Planted(user=form) for form in aliases(planted.user)]
+
+
+def _spread(source: RowSource, count: int, forms: Sequence[Planted], *, malicious: bool) -> list[Row]:
+    """Rows under several forms in turn."""
+    drawn = [draw(source, count, malicious=malicious, planted=form) for form in forms]
+    return [drawn[i % len(forms)][i] for i in range(count)]
+
+
+def _twin(planted: Planted) -> Planted:
+    """What stands in its place: another user, another machine, another word."""
+    host = None if planted.host is None else PLACES["host"].neutral(planted.host)
+    word = None if planted.word is None else "level-tone"
+    return Planted(NEUTRAL if planted.user else None, host, word)
+
+
+def _few(families: Sequence[Family]) -> tuple[Family, ...]:
+    return tuple(families)[::_FEW]
+
+
+@cache
+def _pool() -> tuple[Row, ...]:
+    return tuple(draw(RowSource(TRAINING_WORLDS, short_families(), _POOL_SEED), POOL))
+
+
+@cache
+def _clean_tests() -> tuple[Row, ...]:
+    return tuple(draw(RowSource(TEST_WORLDS, short_families(), _CLEAN_SEED), CLEAN_TESTS))
