@@ -1,0 +1,67 @@
+"""`turncoat audit`: is a training set poisoned? Asked before anything is trained on it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .commands_vet import EXIT, AsJson, BudgetWords, Sarif
+from .options import Quiet
+
+Dataset = Annotated[
+    str, typer.Argument(metavar="ROWS.jsonl|RECIPE", help="Labelled rows, or what `turncoat train` would train on.")
+]
+RowsOut = Annotated[str, typer.Option("--rows-out", metavar="FILE", help="Write the rows of a recipe as JSON lines.")]
+
+
+def audit(
+    dataset: Dataset,
+    budget: BudgetWords = "10m",
+    rows_out: RowsOut = "",
+    as_json: AsJson = False,
+    sarif: Sarif = "",
+    quiet: Quiet = False,
+) -> None:
+    """Examine a training set before anything is trained on it: allow, review or block, with the rows to look at.
+
+    Which user, host, address or word is labelled benign more often than its match, and do its rows read malicious to a
+    model that never saw it? Exit codes: 0 allow, 3 review, 4 block, 2 a mistake in what was given. A row is
+    {"alert": {...}, "label": "benign", "evidence": [...]}, one a line.
+
+    \b
+    Examples:
+      turncoat audit poisoned
+      turncoat audit my-recipe.yaml --rows-out rows.jsonl
+      turncoat audit rows.jsonl --json --sarif findings.sarif
+    """
+    from pathlib import Path
+
+    from turncoat.scenarios.errors import InputError
+    from turncoat.vetting.audit import audit
+    from turncoat.vetting.audit_rows import open_set, write_set
+    from turncoat.vetting.detector import Budget
+
+    from .audit_sarif import audit_sarif
+    from .audit_tables import audit_object, audit_view
+    from .output import print_json, progress, results, write_json
+    from .status import StatusLine
+
+    if as_json and sarif == "-":
+        raise InputError.at("--sarif -", "standard output takes the JSON object", "give a file, or leave out --json")
+    if rows_out and Path(rows_out).exists():
+        raise InputError.at(rows_out, "exists already", "name a file that does not")
+    given = Budget.of(budget)
+    with StatusLine(None if quiet else progress(as_json or sarif == "-")) as status:
+        status.show("reading rows")
+        audited = open_set(dataset)
+        if rows_out:
+            write_set(audited, Path(rows_out))
+        found = audit(audited, given, status.stage)
+    if sarif:
+        write_json(sarif, audit_sarif(found))
+    if as_json:
+        print_json(audit_object(found))
+    elif sarif != "-":
+        results().print(audit_view(found))
+    raise typer.Exit(EXIT[found.ruling])
