@@ -24,7 +24,7 @@ def cross_check_exercise(campaign: Campaign) -> Callable[[Mapping[str, Any]], Fo
     """The checks of a file that is to be an exercise of this campaign; each yields (path, fault, cure)."""
 
     def check(plan: Mapping[str, Any]) -> Found:
-        if len(plan.get("injects") or ()) > MAX_INJECTS:
+        if sum(1 for _ in listed(plan, "injects")) > MAX_INJECTS:
             yield ("injects",), f"more than {MAX_INJECTS} injects", "keep those that matter"
             return
         named = plan.get("campaign")

@@ -80,7 +80,9 @@ def plain_exercise(campaign: Campaign) -> ExercisePlan:
         raise ScenarioError.at(campaign.id, "there is no attack to find", "choose a campaign with malicious steps")
     calendar = Calendar.of(campaign)
     times = calendar.steps(campaign.seed)
-    middle = f"D{min(max((times[attack[len(attack) // 2].id].date() - calendar.start).days + 1, 1), campaign.clock.days)}"
+    middle = (
+        f"D{min(max((times[attack[len(attack) // 2].id].date() - calendar.start).days + 1, 1), campaign.clock.days)}"
+    )
     last = f"D{campaign.clock.days}"
     finding = Objective(id="find", text="Find what the alerts on the desk do not show.", capability="Threat detection")
     stopping = Objective(id="stop", text="Stop it, and keep what proves it.", capability="Incident containment")

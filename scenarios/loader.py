@@ -146,7 +146,9 @@ def _schema_mistakes(document: Document, error: ValidationError, model: type[Par
     """What pydantic found, but for values that the reader of the YAML has already refused and left empty."""
     refused = {mistake.place for mistake in document.mistakes}
     details = error.errors(include_url=False)[: MAX_MISTAKES + 1]
-    return [mistake for mistake in (_mistake(document, detail, model) for detail in details) if mistake.place not in refused]
+    return [
+        mistake for mistake in (_mistake(document, detail, model) for detail in details) if mistake.place not in refused
+    ]
 
 
 def _mistake(document: Document, detail: ErrorDetails, model: type[Part]) -> Mistake:
@@ -162,7 +164,9 @@ def _mistake(document: Document, detail: ErrorDetails, model: type[Part]) -> Mis
     if kind == "missing":
         return Mistake(document.place(path), f"{name!r} is missing", "add it")
     if kind == "extra_forbidden":
-        return Mistake(document.place(path, key=True), f"unknown key {quoted(name)}", suggestion(name, _siblings(path, model)))
+        return Mistake(
+            document.place(path, key=True), f"unknown key {quoted(name)}", suggestion(name, _siblings(path, model))
+        )
     fault = f"{name}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
     return Mistake(document.place(path), fault, f"found {_shown(detail['input'])}")
 
