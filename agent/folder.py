@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from turncoat.scenarios.records import AlertStream
 from .guards import flaw, unusable
 from .journal import parse_object, read_rows
 from .records import Investigation, Settings
+from .whole_text import write_whole
 
 MAX_JSON_BYTES = 1 << 26
 _PACKAGES = ("turncoat", "torch", "transformers", "langgraph")
@@ -173,13 +173,7 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a file whole or not at all: a reader sees the old content or the new, never half of it."""
-        part = self.path / f".{name}.part"
-        part.unlink(missing_ok=True)  # left by a killed run, or a link that somebody laid: never written through
-        with part.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, self.path / name)
+        write_whole(self.path / name, text)
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -61,9 +61,19 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 class Journal:
     """Appends rows, each flushed as it comes. Opening cuts off a torn last line and keeps the rest in `rows`."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises RunError if the file holds what no journal holds, OSError if it cannot be opened."""
+    def __init__(self, path: Path, *, durable: bool = False) -> None:
+        """Opens or creates the file.
+
+        Args:
+            path: The file.
+            durable: Each row is on the disk before `append` returns: a power cut loses nothing either.
+
+        Raises:
+            RunError: The file holds what no journal holds.
+            OSError: It cannot be opened.
+        """
         self.path = path
+        self._durable = durable
         self.rows = list(read_rows(path))
         """What was there, with places; the caller may clear it."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o644)
@@ -75,6 +85,8 @@ class Journal:
         """Writes one line and hands it to the operating system: a killed process loses nothing, a power cut may."""
         self._file.write(json.dumps(row, allow_nan=False, separators=(",", ":")).encode() + b"\n")
         self._file.flush()
+        if self._durable:
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -60,7 +60,50 @@ class ThresholdPolicy:
         return Decision(action, False, self.name, reason, at)
 
 
-POLICIES: dict[str, Callable[[Settings], EscalationPolicy]] = {"threshold": ThresholdPolicy.under}
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What people said about one alert, over the head of whatever decides otherwise."""
+
+    action: Action
+    reason: str
+    by: str
+    """Who, in one word: a role."""
+    at: datetime
+    """Simulated; never earlier than the alert."""
+
+
+@dataclass(frozen=True)
+class TeamPolicy:
+    """People at a desk: their last word about an alert stands, and where they said nothing, what the machine decides.
+
+    A team is one more policy under the same guards, so that the scoring cannot tell it from a model.
+    """
+
+    words: Mapping[str, Word] = field(default_factory=dict)
+    """uid -> the last word about it."""
+    otherwise: EscalationPolicy = field(default_factory=ThresholdPolicy)
+    name: str = "team"
+
+    @classmethod
+    def under(cls, settings: Settings) -> TeamPolicy:
+        """A team that has not said anything yet."""
+        return cls(otherwise=ThresholdPolicy.under(settings))
+
+    def uncertain(self, verdict: Verdict) -> bool:
+        return self.otherwise.uncertain(verdict)
+
+    def decide(self, case: Case, verdict: Verdict, at: datetime) -> Decision:
+        word = self.words.get(case.alert.uid)
+        if word is None:
+            decision = self.otherwise.decide(case, verdict, at)
+            return replace(decision, policy=self.name, reason=f"nobody overruled: {decision.reason}")
+        return Decision(word.action, False, self.name, f"{word.by}: {word.reason}", max(at, word.at))
+
+
+POLICIES: dict[str, Callable[[Settings], EscalationPolicy]] = {
+    "threshold": ThresholdPolicy.under,
+    "team": TeamPolicy.under,
+}
 
 
 def open_policy(name: str, settings: Settings) -> EscalationPolicy:

@@ -37,7 +37,7 @@ def test_the_policy_follows_the_settings() -> None:
 
 
 def test_an_unknown_policy_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"unknown policy 'treshold'; known are threshold"):
+    with pytest.raises(InputError, match=r"unknown policy 'treshold'; known are team, threshold"):
         open_policy("treshold", Settings())
 
 
