@@ -37,6 +37,7 @@ LIBRARY_FLOORS = {
     "langchain_core": {"tools", "agent"},
     "rich": {"console"},
     "typer": {"console"},
+    "textual": {"console"},
     "jinja2": {"console"},
 }
 
