@@ -39,6 +39,9 @@ LIBRARY_FLOORS = {
     "typer": {"console"},
     "textual": {"console"},
     "jinja2": {"console"},
+    "fastapi": {"console"},
+    "starlette": {"console"},
+    "uvicorn": {"console"},
 }
 
 TRUTH_READERS = {"turncoat.agent.scoring"}
