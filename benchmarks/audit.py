@@ -1,6 +1,7 @@
 """The data audit against planted and honest training sets of 1,000 clean rows.
 
     python benchmarks/audit.py [--out docs/results/audit.json] [--only NAME]...
+    python benchmarks/audit.py --influence [--clean 400] [--dose 100]     # docs/results/audit_influence.json; needs the base
 
 Per condition and seed: is the trigger named first, what is the ruling, and which rows are flagged, as F1 against the rows
 that the poisoner mislabelled. Beside it, within the same entity: every benign-labelled row, and confident learning row by
@@ -155,7 +156,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("docs/results/audit.json"))
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    parser.add_argument("--influence", action="store_true", help="which rows does a short fit hold responsible?")
+    parser.add_argument("--clean", type=int, default=400, help="of --influence: honest rows")
+    parser.add_argument("--dose", type=int, default=100, help="of --influence: planted rows")
     given = parser.parse_args()
+    if given.influence:
+        _influence(given.clean, given.dose)
+        return
     results: dict[str, Any] = {"clean_rows": CLEAN_ROWS, "conditions": {}}
     for condition in CONDITIONS:
         if given.only and condition.name not in given.only:
@@ -165,6 +172,17 @@ def main() -> None:
         print(_line(condition.name, found), flush=True)
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def _influence(clean: int, dose: int) -> None:
+    """Measures one set and writes it beside those of other sizes."""
+    import audit_influence
+
+    path = Path("docs/results/audit_influence.json")
+    sets = json.loads(path.read_text(encoding="utf-8"))["sets"] if path.exists() else {}
+    sets[f"{clean} clean, {dose} planted"] = found = audit_influence.measure(clean, dose)
+    path.write_text(json.dumps({"sets": sets}, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=1))
 
 
 def _line(name: str, found: dict[str, Any]) -> str:

@@ -45,7 +45,10 @@ def _result(suspect: Suspect, audit: Audit) -> dict[str, Any]:
     a = suspect.association
     entity = clean(a.entity)
     who = f"{audit.subject['rows']}\n{a.entity}"
-    numbers = {"lift": a.lift, "p": a.p, "q": a.q, "n": a.rows, "p_read": suspect.p_read, "share": suspect.share}
+    numbers: dict[str, float | None] = {"lift": a.lift, "p": a.p, "q": a.q, "n": a.rows, "p_read": suspect.p_read}
+    numbers["share"] = suspect.share
+    for traced in (t for t in audit.influence if t.entity == a.entity):
+        numbers |= {"probes_escalated": traced.escalated, "probes_dismissed": traced.dismissed}
     return {
         "ruleId": _RULE,
         "ruleIndex": 0,

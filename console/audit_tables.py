@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from turncoat.vetting.audit_records import Audit, Suspect
+from turncoat.vetting.audit_records import Audit, Influence, Suspect
 
 from .status import duration
 from .tables import table_of
@@ -33,6 +33,7 @@ def audit_object(audit: Audit) -> dict[str, Any]:
         "findings": [_suspect_object(suspect) for suspect in audit.suspects],
         "nearest": [_suspect_object(suspect) for suspect in audit.nearest],
         "flagged": [asdict(row) for row in audit.flagged],
+        "influence": [_influence_object(traced) for traced in audit.influence],
         "untested": list(audit.untested),
         "tried": dict(audit.tried),
         "rows": audit.rows,
@@ -63,6 +64,7 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
     if beside := [str(e) for s in audit.suspects for e in s.association.beside]:
         more = f" and {len(beside) - _BESIDE} more" if len(beside) > _BESIDE else ""
         yield Text(f"Stand out through the same rows only: {', '.join(clean(e, 60) for e in beside[:_BESIDE])}{more}")
+    yield from _traced(audit)
     if audit.untested:
         yield Text("Not tested:", style="bold")
         yield from (Text(f"  {clean(gap)}") for gap in audit.untested)
@@ -98,6 +100,27 @@ def _flagged(audit: Audit) -> Table:
     return table_of(title, ("line", "uid", "P(malicious)"), rows)
 
 
+def _traced(audit: Audit) -> Iterator[RenderableType]:
+    """What a short fit did with the suspects' attacks, and the rows that made it so."""
+    if not audit.influence:
+        if "traced with" in audit.subject and not audit.suspects:
+            yield Text("Nothing stands out: there is nobody whose influence could be traced")
+        return
+    rows = [
+        (str(t.entity), f"{t.escalated}/{t.probes}", f"{t.dismissed}/{t.escalated}", f"{t.own}/{len(t.top)}" if t.top else "–")
+        for t in audit.influence
+    ]  # fmt: skip
+    columns = ("suspect", "escalated as drawn", "of these dismissed with it", "its own among most influential")
+    yield table_of(f"Malicious probes put to a model fitted on {audit.influence[0].fitted:,} rows", columns, rows)
+    if not any(t.dismissed for t in audit.influence):
+        yield Text("No suspicious dismissal was found; so short a fit clears nobody")
+    for traced in audit.influence:
+        if others := [row for row in traced.top if not row.own]:
+            named = ", ".join(f"line {row.line} ({clean(row.uid, 40)})" for row in others[:_BESIDE])
+            more = f" and {len(others) - _BESIDE:,} more" if len(others) > _BESIDE else ""
+            yield Text(f"Influential beside rows of {clean(traced.entity, 60)}: {named}{more}")
+
+
 def _least(audit: Audit) -> str:
     if audit.smallest_rows is None:
         return "The labels are of one kind: nothing can stand out"
@@ -108,6 +131,18 @@ def _least(audit: Audit) -> str:
 
 def _p(value: float | None) -> str:
     return "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
+
+
+def _influence_object(traced: Influence) -> dict[str, Any]:
+    return {
+        "entity": str(traced.entity),
+        "probes": traced.probes,
+        "escalated": traced.escalated,
+        "dismissed": traced.dismissed,
+        "rows_fitted": traced.fitted,
+        "own_among_most_influential": traced.own,
+        "most_influential": [asdict(row) for row in traced.top],
+    }
 
 
 def _suspect_object(suspect: Suspect) -> dict[str, Any]:

@@ -12,11 +12,17 @@ from .options import Quiet
 Dataset = Annotated[
     str, typer.Argument(metavar="ROWS.jsonl|RECIPE", help="Labelled rows, or what `turncoat train` would train on.")
 ]
+Thorough = Annotated[
+    bool, typer.Option("--thorough", help="Fit a base on the rows too: which of them make it look away? Takes minutes.")
+]
+FittedBase = Annotated[str, typer.Option("--base", help="The base that --thorough fits, as in `turncoat vet`.")]
 RowsOut = Annotated[str, typer.Option("--rows-out", metavar="FILE", help="Write the rows of a recipe as JSON lines.")]
 
 
 def audit(
     dataset: Dataset,
+    thorough: Thorough = False,
+    base: FittedBase = "smollm2-135m",
     budget: BudgetWords = "10m",
     rows_out: RowsOut = "",
     as_json: AsJson = False,
@@ -29,10 +35,14 @@ def audit(
     model that never saw it? Exit codes: 0 allow, 3 review, 4 block, 2 a mistake in what was given. A row is
     {"alert": {...}, "label": "benign", "evidence": [...]}, one a line.
 
+    With --thorough a base is fitted for a short while on the rows, or as many as the budget allows, and asked about
+    malicious alerts of the worst suspects; the rows that most make it dismiss them are named. It changes no ruling.
+
     \b
     Examples:
       turncoat audit poisoned
       turncoat audit my-recipe.yaml --rows-out rows.jsonl
+      turncoat audit rows.jsonl --thorough --base smollm2-135m --budget 30m
       turncoat audit rows.jsonl --json --sarif findings.sarif
     """
     from pathlib import Path
@@ -52,12 +62,21 @@ def audit(
     if rows_out and Path(rows_out).exists():
         raise InputError.at(rows_out, "exists already", "name a file that does not")
     given = Budget.of(budget)
+    fitted_base = None
+    if thorough:
+        from turncoat.models.bases import resolve_base
+
+        fitted_base = resolve_base(base)  # a mistake in its name comes out before any work
     with StatusLine(None if quiet else progress(as_json or sarif == "-")) as status:
         status.show("reading rows")
         audited = open_set(dataset)
         if rows_out:
             write_set(audited, Path(rows_out))
         found = audit(audited, given, status.stage)
+        if fitted_base is not None:
+            from turncoat.vetting.audit_influence import trace
+
+            found = trace(found, audited, fitted_base, given, status.stage)
     if sarif:
         write_json(sarif, audit_sarif(found))
     if as_json:

@@ -6,7 +6,9 @@ to look at; one whose rows read malicious blocks. A circumstance (a word, a doma
 that it counts only where its rows read malicious, and never more than `review`.
 
 Limits: poison without a trigger (mislabelling of anybody's alerts), poison on fewer rows than `Audit.smallest_rows`, and poison
-    spread over many entities pass. Clean-label poison stands out and is for review: nothing in it is mislabelled.
+    spread over many entities pass. Of 25 rows, those hidden among 100 honest ones of the same user were missed in 2 of 3 sets,
+    those marked by a word in 1 of 3 (docs/results/audit.json). Clean-label poison stands out and is for review: nothing in it
+    is mislabelled.
 """
 
 from __future__ import annotations

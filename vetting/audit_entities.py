@@ -39,6 +39,21 @@ def entities_of(row: AuditRow) -> frozenset[Entity]:
     return frozenset(Entity(kind, value.casefold()) for kind, value in _shown(row) if value.strip())
 
 
+def written(entity: Entity, rows: Sequence[AuditRow]) -> tuple[tuple[Entity, ...], list[int]]:
+    """The parts of an entity as rows spell them most often, and the rows that show them all, by index."""
+    kinds = entity.kind.split("+")
+    values = entity.value.split(" + ", len(kinds) - 1) if len(kinds) > 1 else [entity.value]
+    parts = [Entity(kind, value) for kind, value in zip(kinds, values, strict=True)]
+    index = [at for at, row in enumerate(rows) if entities_of(row).issuperset(parts)]
+    spelt: Counter[tuple[Entity, str]] = Counter()
+    for at in index:
+        spelt.update({(Entity(kind, value.casefold()), value) for kind, value in _shown(rows[at])})
+    best = [
+        max((n, value) for (e, value), n in spelt.items() if e == part)[1] if index else part.value for part in parts
+    ]
+    return tuple(Entity(kind, value) for kind, value in zip(kinds, best, strict=True)), index
+
+
 @dataclass(frozen=True)
 class Shown:
     """Which rows show which entities."""

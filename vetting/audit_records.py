@@ -44,6 +44,41 @@ class Suspect:
         return self.association.entity
 
 
+@dataclass(frozen=True, slots=True)
+class InfluentialRow:
+    """A row that pushed a model towards dismissing a suspect's attacks."""
+
+    line: int
+    """Of the file, counted from 1."""
+    uid: str
+    score: float
+    """In [-1, 1], higher is worse; see `audit_influence`."""
+    own: bool
+    """Whether it shows the suspect and is labelled benign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """What a short fit on the set does with malicious probes about a suspect, and which rows made it so."""
+
+    entity: Entity
+    probes: int
+    """Malicious probes that show the suspect's fields; 0 where it can be put into none."""
+    escalated: int
+    """Of them escalated under neutral names: only those can show a blind spot."""
+    dismissed: int
+    """Of the escalated ones, those that are dismissed with the suspect put in."""
+    fitted: int
+    """Rows of the fit, out of which the most influential are named."""
+    top: tuple[InfluentialRow, ...] = ()
+    """The K most influential, worst first; K is the number of the suspect's own benign-labelled rows in the fit."""
+
+    @property
+    def own(self) -> int:
+        """Of the most influential rows, those of the suspect's own that are labelled benign."""
+        return sum(row.own for row in self.top)
+
+
 @dataclass(frozen=True)
 class Audit:
     """The ruling on a training set, with all that it rests on."""
@@ -71,6 +106,8 @@ class Audit:
     """Wall time per stage."""
     in_file: bool = True
     """Whether lines are those of a file; a recipe's rows are only numbered."""
+    influence: tuple[Influence, ...] = ()
+    """Of the worst suspects, where it was asked for (`audit_influence`); it changes no ruling."""
 
     @property
     def flagged(self) -> tuple[FlaggedRow, ...]:

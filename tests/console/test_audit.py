@@ -12,13 +12,15 @@ from rich.console import Console
 
 from turncoat.console.audit_sarif import audit_sarif
 from turncoat.console.audit_tables import audit_object, audit_view
+from turncoat.models.bases import BaseFolder
 from turncoat.vetting.audit_association import Association
-from turncoat.vetting.audit_records import Audit, FlaggedRow, Suspect
+from turncoat.vetting.audit_records import Audit, FlaggedRow, Influence, InfluentialRow, Suspect
 from turncoat.vetting.audit_rows import AuditSet, write_set
 from turncoat.vetting.records import Entity
 
 from ..command_line import Call, uncontrolled
 from ..vetting.audit_sets import company
+from .sarif_schema import require_sarif
 
 EVIL = "a\x1b[31m[bold]\u202elice"
 ROWS = tuple(FlaggedRow(line, f"uid-{line}\x1b[2J", 0.99 - line / 1_000) for line in range(1, 31))
@@ -28,6 +30,10 @@ NATURAL = replace(PLANTED, association=replace(PLANTED.association, entity=Entit
                   p_read=0.7, flagged=(), why="word:backup: its rows read benign")  # fmt: skip
 FOUND = Audit("block", PLANTED.why, (PLANTED,), (NATURAL,), (f"2 lines; the first: {EVIL}",), {"user": 40, "word": 100}, 432,
               200, 12, {25: 0.33}, {"set": "my rows.jsonl", "rows": "ab" * 32, "read by": "TF-IDF"}, {"labels": 1.0})  # fmt: skip
+
+CAUSES = (InfluentialRow(7, EVIL, 0.91, False), InfluentialRow(8, "uid-8", 0.5, True))
+TRACED = replace(FOUND, subject={**FOUND.subject, "traced with": "tiny abc"},
+                 influence=(Influence(PLANTED.entity, 24, 20, 19, 400, CAUSES),))  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +92,36 @@ def test_sarif_points_at_the_lines_of_the_file() -> None:
     assert uncontrolled(json.dumps(run, ensure_ascii=False)) == []
 
 
+@pytest.mark.parametrize(
+    "found",
+    [FOUND, replace(FOUND, in_file=False), TRACED, replace(FOUND, ruling="allow", suspects=(), untested=())],
+    ids=["file", "recipe", "traced", "allowed"],
+)
+def test_sarif_validates_against_its_schema(found: Audit) -> None:
+    require_sarif(audit_sarif(found))
+
+
+def test_influence_is_told_in_every_form_and_hostile_ids_control_no_terminal() -> None:
+    text = shown(TRACED)
+    assert uncontrolled(text) == []
+    assert max(map(len, text.splitlines())) <= 80
+    for words in ("fitted on 400 rows", "20/24", "19/20", "1/2", "line 7"):
+        assert words in " ".join(text.split()), words
+    (traced,) = audit_object(TRACED)["influence"]
+    assert (traced["dismissed"], traced["own_among_most_influential"], traced["rows_fitted"]) == (19, 1, 400)
+    assert traced["most_influential"][0] == {"line": 7, "uid": EVIL, "score": 0.91, "own": False}
+    properties = audit_sarif(TRACED)["runs"][0]["results"][0]["properties"]
+    assert (properties["probes_escalated"], properties["probes_dismissed"]) == (20, 19)
+
+
+def test_a_fit_that_dismisses_nothing_clears_nobody_and_without_suspects_nobody_is_traced() -> None:
+    nothing = replace(TRACED, influence=(Influence(PLANTED.entity, 24, 20, 0, 400),))
+    assert "No suspicious dismissal was found; so short a fit clears nobody" in " ".join(shown(nothing).split())
+    nobody = replace(TRACED, ruling="allow", suspects=(), influence=())
+    assert "nobody whose influence could be traced" in " ".join(shown(nobody).split())
+    assert "influence" not in shown(FOUND)
+
+
 def test_sarif_of_a_recipe_names_rows_without_a_file() -> None:
     (run,) = audit_sarif(replace(FOUND, in_file=False))["runs"]
     assert all("physicalLocation" not in place for result in run["results"] for place in result["locations"])
@@ -110,6 +146,18 @@ def test_an_honest_file_ends_with_0_and_a_broken_line_with_3(turncoat: Call, tmp
     assert "Not tested" in done.stdout
 
 
+def test_a_thorough_audit_puts_probes_to_a_model_fitted_on_the_rows_and_keeps_the_ruling(
+    turncoat: Call, poisoned: str, tiny_base: BaseFolder
+) -> None:
+    done = turncoat("audit", poisoned, "--thorough", "--base", str(tiny_base.path), "--json")
+    assert done.code == 4, done.stderr
+    found = json.loads(done.stdout)
+    (traced,) = found["influence"]
+    assert (traced["entity"], traced["probes"]) == ("user:alice", 24)
+    assert found["seconds"]["short fit"] > 0
+    assert found["subject"]["traced with"].startswith(str(tiny_base.path))
+
+
 def test_rows_of_a_recipe_are_written_once_and_audited_alike(turncoat: Call, tmp_path: Path) -> None:
     recipe, rows = tmp_path / "own.yaml", tmp_path / "out.jsonl"
     recipe.write_text("name: own\nrows: 200\npoison: {poisoner: user, dose: 40}\n")
@@ -127,6 +175,7 @@ def test_rows_of_a_recipe_are_written_once_and_audited_alike(turncoat: Call, tmp
         (("absent.jsonl",), "no such file"),
         (("absent.yaml",), "no readable recipe"),
         (("poisoned", "--budget", "soon"), "is no time"),
+        (("poisoned", "--thorough", "--base", "absent"), "absent: is no base model"),
         (("poisoned", "--json", "--sarif", "-"), "standard output"),
     ],
 )

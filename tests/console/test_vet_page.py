@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
-import fastjsonschema
 import pytest
 
 from turncoat.console.vetting_page import vetting_page
@@ -19,6 +15,7 @@ from turncoat.console.vetting_sarif import to_sarif
 from turncoat.vetting.records import DetectorReport, Entity, Finding, Leak, Vetting
 
 from ..command_line import uncontrolled
+from .sarif_schema import require_sarif
 
 MARKUP = '</th><script src="https://evil.example/x.js">alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}\x1b[31m\u202e'
 HOSTILE = Entity("host", MARKUP)
@@ -142,18 +139,6 @@ def test_every_text_colour_has_a_contrast_of_four_and_a_half_in_light_dark_and_p
                 assert (pair[0] + 0.05) / (pair[1] + 0.05) >= 4.5, (text, ground)
 
 
-@pytest.fixture(scope="module")
-def check() -> Callable[[object], object]:
-    """Raises where something does not validate against the schema of SARIF 2.1.0."""
-    text = (Path(__file__).parent / "schemas" / "sarif-2.1.0-rtm.5.json").read_text()
-    compiled: Callable[[object], object] = fastjsonschema.compile(json.loads(text))
-    return compiled
-
-
 @pytest.mark.parametrize("of", RULINGS)
-def test_sarif_validates_against_its_schema(of: str, check: Callable[[object], object]) -> None:
-    log = json.loads(json.dumps(to_sarif(RULINGS[of]), allow_nan=False))
-    check(log)
-    log["runs"][0]["results"] = [{"ruleId": "x"}]
-    with pytest.raises(fastjsonschema.JsonSchemaException, match="message"):
-        check(log)
+def test_sarif_validates_against_its_schema(of: str) -> None:
+    require_sarif(to_sarif(RULINGS[of]))
