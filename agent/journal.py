@@ -77,16 +77,28 @@ class Journal:
         self.rows = list(read_rows(path))
         """What was there, with places; the caller may clear it."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o644)
-        self._file = os.fdopen(fd, "r+b")
+        # Unbuffered: what could not be written shall not wait for the next row.
+        self._file = os.fdopen(fd, "r+b", buffering=0)
         self._file.truncate(self._end_of_last_line())
         self._file.seek(0, os.SEEK_END)
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Writes one line and hands it to the operating system: a killed process loses nothing, a power cut may."""
-        self._file.write(json.dumps(row, allow_nan=False, separators=(",", ":")).encode() + b"\n")
-        self._file.flush()
-        if self._durable:
-            os.fsync(self._file.fileno())
+        """Writes one line and hands it to the operating system: a killed process loses nothing, a power cut may.
+
+        Raises:
+            OSError: The disk is full, say; nothing of the row is left in the file, and it may be appended again.
+        """
+        line = memoryview(json.dumps(row, allow_nan=False, separators=(",", ":")).encode() + b"\n")
+        begins = self._file.tell()
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+            if self._durable:
+                os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(begins)
+            self._file.seek(begins)
+            raise
 
     def close(self) -> None:
         self._file.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,20 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises((OSError, RunError)):
         Journal(tmp_path / "rows.jsonl")
     assert (tmp_path / "precious").read_text() == "keep\nme"
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_row_that_found_no_room_leaves_nothing_and_can_be_appended_again(tmp_path: Path, durable: bool) -> None:
+    path = tmp_path / "rows.jsonl"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal(path, durable=durable) as rows:
+        rows.append({"n": 1})
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+        try:
+            with pytest.raises(OSError, match="too large"):
+                rows.append({"n": 2, "text": "x" * 50})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert path.read_bytes() == b'{"n":1}\n'
+        rows.append({"n": 2})
+    assert path.read_bytes() == b'{"n":1}\n{"n":2}\n'
