@@ -5,7 +5,7 @@ Nothing here sleeps or draws: whoever shows the exercise calls `advance` a few t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,11 @@ TICK = timedelta(minutes=5)
 """Simulated time without an event after which one is recorded, so that a restored clock loses no more than that."""
 MAX_GAP_S = 5.0
 """Seconds of wall time that one `advance` counts at most: a machine that slept shall not find itself days later."""
+
+MAX_EVENTS, MAX_TICKS = 20_000, 100_000
+"""Of one exercise, which has some hundreds: every event but a tick costs a copy of the log before it."""
+MAX_ACTS = 15_000
+"""Events after which players can do nothing more, so that the clock still comes to the end."""
 
 Listener = Callable[[Occurrence], None]
 
@@ -137,6 +142,8 @@ class Exercise:
         """
         payload = draw_up(role, kind, fields or {}, self.material, self._state)
         first = self._state.seq
+        if len(self._state.log) >= MAX_ACTS and role != "facilitator":
+            raise InputError.at("action", f"the log holds {MAX_ACTS:,} events, and takes no more of players", "end it")
         if kind == "skip":
             self._skip(role, participant, payload["minutes"])
         else:
@@ -219,7 +226,9 @@ def read_events(path: Path) -> tuple[Material, list[Occurrence]]:
         RunError: As `Exercise.open`.
     """
     material, file = read_material(path), path / EVENTS_FILE
-    return material, _occurrences(list(read_rows(file)))
+    events = _occurrences(read_rows(file))
+    _folded(material, events, file)
+    return material, events
 
 
 def _read(journal: Journal) -> list[Occurrence]:
@@ -228,9 +237,12 @@ def _read(journal: Journal) -> list[Occurrence]:
     return _occurrences(rows)
 
 
-def _occurrences(rows: list[tuple[str, dict[str, Any]]]) -> list[Occurrence]:
-    found = []
+def _occurrences(rows: Iterable[tuple[str, dict[str, Any]]]) -> list[Occurrence]:
+    found: list[Occurrence] = []
+    ticks = 0
     for place, row in rows:
+        if len(found) - ticks == MAX_EVENTS or ticks > MAX_TICKS:
+            raise RunError(f"{place}: more than {MAX_EVENTS:,} events, or {MAX_TICKS:,} ticks; not an exercise's log")
         try:
             event = occurrence(row)
             check_payload(event.kind, event.payload)
@@ -238,17 +250,21 @@ def _occurrences(rows: list[tuple[str, dict[str, Any]]]) -> list[Occurrence]:
             told = str(fault).splitlines()[0]
             raise RunError(f"{place}: {told}; was the file changed by hand?") from fault
         found.append(event)
+        ticks += event.kind == "tick"
     return found
 
 
 def _folded(material: Material, events: list[Occurrence], file: Path) -> State:
     try:
         state = fold(begin(material.begins, material.plan.clock.speed), events)
-        named = {*state.fates, *state.known, *state.calls, *state.evidence}
+        asked = {str(work.payload["uid"]) for work in state.works.values() if work.kind == "ask"}
+        named = {*state.fates, *state.known, *state.calls, *state.evidence, *asked}
         if strange := named - set(material.alerts):
             raise ValueError(f"no alert {min(strange)!r} in this campaign")
         if early := set(state.known) - set(state.fates):
             raise ValueError(f"alert {min(early)!r} is before the team and has not come up")
+        if state.now > material.ends:
+            raise ValueError(f"an event at {state.now}, and the exercise ends at {material.ends}")
         return state
-    except (ValueError, KeyError, TypeError) as fault:
+    except (ValueError, KeyError, TypeError, OverflowError) as fault:
         raise RunError(f"{file}: {type(fault).__name__}: {fault}; was the file changed by hand?") from fault

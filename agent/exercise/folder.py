@@ -34,6 +34,8 @@ from .material import Material
 
 MANIFEST_FILE, CAMPAIGN_FILE, PLAN_FILE = "exercise.json", "campaign.yaml", "exercise.yaml"
 DECISIONS_FILE, EVENTS_FILE, LOCK_FILE = "decisions.jsonl", "events.jsonl", "exercise.lock"
+_UNFINISHED = (CAMPAIGN_FILE, PLAN_FILE, DECISIONS_FILE)
+"""What a killed preparation may leave; it goes when the next one begins."""
 OnProgress = Callable[[int, int], None]
 """Told of alerts decided so far, and of all."""
 
@@ -88,27 +90,34 @@ def prepare(
         on_progress: Told after every chunk of alerts.
 
     Raises:
-        RunError: The folder holds something else.
+        RunError: The folder holds something else, or another process is at work in it.
         OSError: It cannot be written.
     """
-    _make_room(path)
-    stream, _ = emit(campaign, seed)
-    settings = settings or Settings()
-    rows = _decide(stream, variants, tuple(dict.fromkeys((variant, reference))), settings, on_progress)
-    write_whole(path / CAMPAIGN_FILE, campaign_text(campaign))
-    write_whole(path / PLAN_FILE, exercise_text(plan))
-    with Journal(path / DECISIONS_FILE, durable=True) as journal:
-        for row in rows:
-            journal.append(plain_investigation(row))
-    fingerprints = {name: variants[name].fingerprint for name in (variant, reference)}
-    manifest = Manifest(campaign.id, seed, variant, reference, fingerprints, digest(stream), settings)
-    # Last: a folder with a manifest is whole.
-    write_whole(path / MANIFEST_FILE, _MANIFEST.dump_json(manifest, indent=2).decode() + "\n")
+    _require_room(path)
+    lock = Lock(path)
+    try:
+        _require_room(path)  # again, now that no other process can come between
+        for name in _UNFINISHED:
+            (path / name).unlink(missing_ok=True)
+        stream, _ = emit(campaign, seed)
+        settings = settings or Settings()
+        rows = _decide(stream, variants, tuple(dict.fromkeys((variant, reference))), settings, on_progress)
+        write_whole(path / CAMPAIGN_FILE, campaign_text(campaign))
+        write_whole(path / PLAN_FILE, exercise_text(plan))
+        with Journal(path / DECISIONS_FILE, durable=True) as journal:
+            for row in rows:
+                journal.append(plain_investigation(row))
+        fingerprints = {name: variants[name].fingerprint for name in (variant, reference)}
+        manifest = Manifest(campaign.id, seed, variant, reference, fingerprints, digest(stream), settings)
+        # Last: a folder with a manifest is whole.
+        write_whole(path / MANIFEST_FILE, _MANIFEST.dump_json(manifest, indent=2).decode() + "\n")
+    finally:
+        lock.release()
 
 
-def _make_room(path: Path) -> None:
-    """Creates the folder; what a killed preparation left in it goes."""
-    ours = {CAMPAIGN_FILE, PLAN_FILE, DECISIONS_FILE, LOCK_FILE}
+def _require_room(path: Path) -> None:
+    """Creates the folder, or refuses one with anything else in it than a killed preparation leaves."""
+    ours = {*_UNFINISHED, LOCK_FILE}
     try:
         path.mkdir(parents=True, exist_ok=True)
         strange = sorted(p.name for p in path.iterdir() if p.name not in ours and not p.name.endswith(".part"))
@@ -116,8 +125,6 @@ def _make_room(path: Path) -> None:
         raise RunError(f"{path}: not a folder; choose another place") from fault
     if strange:
         raise RunError(f"{path}: not empty and no exercise (holds {strange[0]!r}); choose an empty folder")
-    for name in ours - {LOCK_FILE}:
-        (path / name).unlink(missing_ok=True)
 
 
 def _decide(

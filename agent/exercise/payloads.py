@@ -14,7 +14,8 @@ from . import forms as f
 
 Uid = Annotated[str, Field(max_length=256)]
 Model = Literal["deployed", "replacement"]
-Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Cost = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
+"""Seconds; a sample of a hundred alerts at the longest time that an exercise can name takes an eighth of that."""
 
 
 class _Payload(BaseModel):

@@ -115,7 +115,7 @@ def open_team(name: str) -> Team:
         InputError: There is none; the known ones are listed.
     """
     if name not in TEAMS:
-        raise InputError.at("--solo", f"unknown team {name!r}", f"known are {', '.join(sorted(TEAMS))}")
+        raise InputError.at("--team", f"unknown team {name!r}", f"known are {', '.join(sorted(TEAMS))}")
     return TEAMS[name]()
 
 

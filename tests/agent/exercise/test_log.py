@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from turncoat.agent.exercise import engine
 from turncoat.agent.exercise.engine import Exercise, read_events
-from turncoat.agent.exercise.folder import EVENTS_FILE, MANIFEST_FILE, PLAN_FILE
-from turncoat.scenarios.errors import RunError, TurncoatError
+from turncoat.agent.exercise.folder import EVENTS_FILE, MANIFEST_FILE, PLAN_FILE, Lock
+from turncoat.scenarios.errors import InputError, RunError, TurncoatError
 
 from .small_exercise import at, frozen, opened, prepare_anew, prepared
 
@@ -128,6 +129,9 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "no time zone": (_rows(lambda rows: rows[1].update(at="2026-03-02T09:00:00")), "time zone"),
     "another kind": (_rows(lambda rows: rows[1].update(kind="x")), "not an event"),
     "nobody": (_rows(lambda rows: rows[1].update(source="ceo")), "nobody's event"),
+    "after the end": (_rows(lambda rows: rows[-1].update(at="2900-12-31T23:59:59+00:00")), "the exercise ends at"),
+    "work without end": (_rows(lambda rows: _named(rows, "ask").update(cost_s=1e300)), "validation error for"),
+    "asked about another alert": (_rows(lambda rows: _named(rows, "ask").update(uid="ffff")), "no alert 'ffff'"),
     "another alert": (_rows(lambda rows: _first_alert(rows).update(uid="ffff")), "no alert 'ffff'"),
     "fate of its own": (_rows(lambda rows: _first_alert(rows).update(action="forget")), "validation error for"),
     "another field": (_rows(lambda rows: rows[0]["payload"].update(more=1)), "validation error for"),
@@ -163,9 +167,10 @@ def test_a_folder_that_was_changed_is_refused_with_its_place(tmp_path: Path, how
         exercise.act("lead", "ask", {"uid": next(iter(exercise.state.known)), "tool": "peers"})
     spoil, told = SPOILT[how]
     spoil(tmp_path)
-    with pytest.raises(TurncoatError, match=told) as refused:
-        Exercise.open(tmp_path)
-    assert str(tmp_path) in str(refused.value)
+    for read in (Exercise.open, read_events):
+        with pytest.raises(TurncoatError, match=told) as refused:
+            read(tmp_path)
+        assert str(tmp_path) in str(refused.value)
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
@@ -173,6 +178,33 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
     with pytest.raises(RunError, match=r"not empty and no exercise \(holds 'letters.txt'\)"):
         prepare_anew(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_two_processes_cannot_prepare_one_folder(tmp_path: Path) -> None:
+    lock = Lock(tmp_path)
+    with pytest.raises(RunError, match="another process runs this exercise"):
+        prepare_anew(tmp_path)
+    lock.release()
+    prepare_anew(tmp_path)
+
+
+def test_a_log_longer_than_any_of_ours_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(tmp_path) as exercise:
+        exercise.run_to(at(1, 12))
+    monkeypatch.setattr(engine, "MAX_EVENTS", 5)
+    with pytest.raises(RunError, match=r"events\.jsonl:\d+: more than 5 events"):
+        Exercise.open(tmp_path)
+
+
+def test_a_full_log_takes_no_more_of_players_and_still_comes_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MAX_ACTS", 1)
+    with opened(tmp_path) as exercise:
+        with pytest.raises(InputError, match="the log holds 1 events"):
+            exercise.act("lead", "note", {"text": "flood"})
+        exercise.run_to(at(2, 18))
+        assert exercise.state.mode == "ended"
 
 
 def test_what_a_killed_preparation_left_is_made_anew(tmp_path: Path) -> None:
