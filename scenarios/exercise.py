@@ -20,6 +20,10 @@ ActionWord = Literal[
 """What a team can do."""
 
 MAX_INJECTS = 200
+MAX_BRANCHES = 20
+"""Of one inject."""
+MAX_PARTS = 60
+"""Of one condition, which is looked at after every event, and at every moment that it names."""
 
 
 class PlayClock(Part):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .crosschecks import Found, Path, listed
-from .exercise import MAX_INJECTS
+from .exercise import MAX_BRANCHES, MAX_INJECTS, MAX_PARTS
 from .schema import Campaign
 from .vocabulary import quoted, suggestion
 
@@ -88,9 +88,23 @@ def _moments(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
 def _conditions(plan: Mapping[str, Any], campaign: Campaign) -> Found:
     shown = [step.id for _, step in campaign.steps() if step.alert is not None]
     for i, inject in listed(plan, "injects"):
-        yield from _condition(("injects", i, "when"), inject.get("when"), plan, shown)
-        for j, branch in listed(inject, "then"):
-            yield from _condition(("injects", i, "then", j, "when"), branch.get("when"), plan, shown)
+        whens: list[tuple[Path, Any]] = [(("injects", i, "when"), inject.get("when"))]
+        whens += [(("injects", i, "then", j, "when"), branch.get("when")) for j, branch in listed(inject, "then")]
+        if len(whens) > MAX_BRANCHES + 1:
+            yield ("injects", i, "then"), f"more than {MAX_BRANCHES} branches", "keep those that matter"
+            continue
+        for path, condition in whens:
+            if _parts(condition) > MAX_PARTS:
+                yield path, f"a condition of more than {MAX_PARTS} parts", "keep those that matter"
+            else:
+                yield from _condition(path, condition, plan, shown)
+
+
+def _parts(condition: Any) -> int:
+    if not isinstance(condition, Mapping):
+        return 0
+    inside = [part for key in ("all", "any") if isinstance(condition.get(key), tuple) for part in condition[key]]
+    return 1 + sum(_parts(part) for part in inside)
 
 
 def _condition(path: Path, condition: Any, plan: Mapping[str, Any], shown: list[str]) -> Found:

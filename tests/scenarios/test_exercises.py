@@ -88,6 +88,15 @@ def test_a_mistake_is_named_with_its_cure(campaign: Campaign, old: str, new: str
     assert any(told in one and one.startswith("small.yaml:") for one in found), found
 
 
+def test_conditions_and_branches_that_would_hold_up_the_clock_are_refused(campaign: Campaign) -> None:
+    many = ", ".join("{dismissed: read}" for _ in range(60))
+    told = mistakes(PLAN.replace("when: {dismissed: read}", f"when: {{any: [{many}]}}"), campaign)
+    assert told[0].endswith(": a condition of more than 60 parts; keep those that matter")
+    branches = "      - {after: 1h, give: thanks}\n" * 20
+    told = mistakes(PLAN.replace("      - {after: 2h,", f"{branches}      - {{after: 2h,"), campaign)
+    assert told[0].endswith(": more than 20 branches; keep those that matter")
+
+
 def test_injects_that_name_only_each_other_never_come(campaign: Campaign) -> None:
     circle = PLAN.replace(
         "  - {id: rumour,",
