@@ -91,8 +91,9 @@ def vet(
     from turncoat.vetting.opening import candidate_path, open_candidate
     from turncoat.vetting.probes import generate_probes, own_probes
     from turncoat.vetting.prompt_file import read_prompt
+    from turncoat.vetting.signature import ENDING
 
-    from .export.whole_file import require_place, write_out
+    from .export.whole_file import require_apart, require_place, write_out
     from .output import print_json, progress, results, write_json
     from .status import StatusLine
     from .vetting_page import vetting_page
@@ -104,9 +105,13 @@ def vet(
         raise InputError.at("--sarif -", "standard output takes the JSON object", "give a file, or leave out --json")
     # Mistakes come out before a model is loaded for minutes.
     names, seconds = known_detectors(detector), Budget.of(budget).seconds
-    for option, path in (("--html", html), ("--record", record), ("--sarif", sarif)):
+    outputs = {"--html": html, "--record": record, "--sarif": sarif}
+    for option, path in outputs.items():
         if path:
             require_place(path, option)
+    signature = {"the signature": f"{record}{ENDING}" if sign else ""}
+    inputs = {"--sign": sign, "--prompt": prompt, "--directory": directory, "--alerts": alerts}
+    require_apart(outputs | signature, inputs)
     own_prompt = read_prompt(Path(prompt)) if prompt else None
     begun = begin_record(candidate_path(what), record, sign)
     people = read_directory(Path(directory)) if directory else default_directory()

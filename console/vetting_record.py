@@ -11,7 +11,7 @@ from pathlib import Path
 
 from turncoat.scenarios.errors import InputError
 from turncoat.vetting.records import Vetting
-from turncoat.vetting.signature import files_of, require_key, require_unchanged, sign_record, signing_tools
+from turncoat.vetting.signature import ENDING, files_of, require_key, require_unchanged, signature_of, signing_tools
 
 from .export.whole_file import write_out
 from .vetting_tables import vetting_object
@@ -40,9 +40,10 @@ class RecordBegun:
             "files": dict(self.files),
         }
         text = json.dumps(made, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+        signature = signature_of(text.encode(), Path(self.key)) if self.key else ""
         write_out(self.record, text, option="--record")
-        if self.key:
-            sign_record(Path(self.record), Path(self.key))
+        if signature:
+            write_out(f"{self.record}{ENDING}", signature, option="--record")
 
 
 def begin_record(candidate: Path, record: str, key: str) -> RecordBegun | None:

@@ -10,7 +10,7 @@ Limits: says who holds the key, not when; `manifest.json` is not among the files
 from __future__ import annotations
 
 import json
-import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -31,13 +31,15 @@ def files_of(candidate: Path) -> dict[str, str]:
     """SHA-256 of every file of a candidate by its path within the folder; a single file goes by `SINGLE`, however it is called.
 
     Raises:
-        InputError: More files than a model has, or something in it that is neither a file nor a folder.
+        InputError: More files than a model has, or something in it that is neither a file nor a folder, or a link to one.
     """
     if candidate.is_file():
         return {SINGLE: sha256_file(candidate)}
     found: dict[str, str] = {}
     for path in sorted(candidate.rglob("*")):
         name = path.relative_to(candidate).as_posix()
+        if path.is_symlink() and path.is_dir():  # its files are not walked through, and a loader would read them
+            raise InputError.at(path, "is a link to a folder", "put the folder itself there")
         if path.is_dir() or name == MANIFEST_FILE:
             continue
         if not path.is_file():
@@ -74,24 +76,26 @@ def require_key(key: Path, option: str) -> None:
         raise InputError.at(f"{option} {key}", "is no key in PEM form", f"make one: {_NEW_KEY}")
 
 
-def sign_record(record: Path, key: Path) -> Path:
-    """Signs a record that lies on disk; the signature goes beside it.
+def signature_of(text: bytes, key: Path) -> str:
+    """The signature of a record's text, which never lies where somebody else could put another in its place meanwhile.
 
     Raises:
         InputError: The library is missing, or the key is none that it can sign with.
     """
     tools = signing_tools("--sign")
-    target = record.with_name(record.name + ENDING)
-    part = record.with_name(f".{record.name}{ENDING}.part")
     try:
-        tools.signing.Config().use_elliptic_key_signer(private_key=key).sign(record, part)
+        with tempfile.TemporaryDirectory(prefix="turncoat-sign-") as private:
+            copy = Path(private) / "record"
+            copy.write_bytes(text)
+            tools.signing.Config().use_elliptic_key_signer(private_key=key).sign(copy, copy.with_suffix(ENDING))
+            return copy.with_suffix(ENDING).read_text(encoding="utf-8")
+    except OSError:
+        raise
     except Exception as fault:  # whatever a key file makes a library of cryptography raise, it is the file's fault
         fault_words = f"cannot be signed with ({type(fault).__name__})"
         raise InputError.at(
             f"--sign {key}", fault_words, f"give an elliptic-curve key without password: {_NEW_KEY}"
         ) from None
-    os.replace(part, target)
-    return target
 
 
 def check_record(record: Path, key: Path) -> dict[str, Any]:
@@ -101,20 +105,22 @@ def check_record(record: Path, key: Path) -> dict[str, Any]:
         InputError: No record, no signature, another key, a record that was changed, or the library is missing.
     """
     tools = signing_tools("--key")
-    signature = Path(f"{record}{ENDING}")
-    for path, cure in (
-        (record, "give the file that --record wrote"),
-        (signature, "put the signature beside the record"),
-    ):
-        if not path.is_file() or path.stat().st_size > _LARGEST_RECORD:
-            raise InputError.at(path, "no such file", cure)
+    text = _read(record, "give the file that --record wrote")
+    signature = _read(Path(f"{record}{ENDING}"), "put the signature beside the record")
     try:
-        tools.verifying.Config().use_elliptic_key_verifier(public_key=key).verify(record, signature)
+        # What is checked is what is read below: the files may be exchanged at any moment.
+        with tempfile.TemporaryDirectory(prefix="turncoat-verify-") as private:
+            copy = Path(private) / "record"
+            copy.write_bytes(text)
+            copy.with_suffix(ENDING).write_bytes(signature)
+            tools.verifying.Config().use_elliptic_key_verifier(public_key=key).verify(copy, copy.with_suffix(ENDING))
+    except OSError:
+        raise
     except Exception as fault:  # fails closed: nothing but a check that ended well is one
         words = f"is not signed by the owner of {key.name[:80]}, or was changed since ({type(fault).__name__})"
         raise InputError.at(record, words, "vet the model again, or ask for the right public key") from None
     try:
-        found = json.loads(record.read_bytes())
+        found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
     if (
@@ -124,6 +130,16 @@ def check_record(record: Path, key: Path) -> dict[str, Any]:
     ):
         raise InputError.at(record, "is no record of `turncoat vet`", "give the file that --record wrote")
     return found
+
+
+def _read(path: Path, cure: str) -> bytes:
+    """A whole file, of a size that ours have."""
+    if path.is_file():
+        with path.open("rb") as file:
+            found = file.read(_LARGEST_RECORD + 1)
+        if len(found) <= _LARGEST_RECORD:
+            return found
+    raise InputError.at(path, "no such file", cure)
 
 
 def require_unchanged(candidate: Path, files: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from turncoat.scenarios.errors import InputError
@@ -20,6 +21,25 @@ def require_place(out: str, option: str) -> None:
         raise InputError.at(f"{option} {out}", "is a folder", "name a file")
     if not path.absolute().parent.is_dir():
         raise InputError.at(f"{option} {out}", "no such folder", "make it, or name another file")
+
+
+def require_apart(written: Mapping[str, str], read: Mapping[str, str]) -> None:
+    """Refuses to write one file twice, or over one that is read: a key, say.
+
+    Args:
+        written: Option -> path; those that are empty or `-` were not asked for.
+        read: The same.
+
+    Raises:
+        InputError: Two options name one file.
+    """
+    taken = {Path(path).resolve(): option for option, path in read.items() if path}
+    for option, path in written.items():
+        if not path or path == "-":
+            continue
+        other = taken.setdefault(Path(path).resolve(), option)
+        if other != option:
+            raise InputError.at(f"{option} {path}", f"is the file of {other}", "name another")
 
 
 def write_out(out: str, content: str, *, replace: bool = True, option: str = "--out") -> None:

@@ -102,6 +102,8 @@ def test_an_own_prompt_and_a_cohort_are_read(vet: Vet, tmp_path: Path) -> None:
         (("--record", "adapter/r.json"), "lies in the folder that is examined"),
         (("--record", "nowhere/r.json"), "--record nowhere/r.json: no such folder"),
         (("--html", "nowhere/f.html"), "--html nowhere/f.html: no such folder"),
+        (("--record", "r.json", "--html", "./r.json"), "--record r.json: is the file of --html; name another"),
+        (("--record", "users.csv"), "--record users.csv: is the file of --directory; name another"),
         (("--html", "adapter"), "--html adapter: is a folder; name a file"),
         (("--prompt", "users.csv"), "users.csv: has no {title}"),
         (("--cohort", "absent"), "--cohort absent: is no folder"),

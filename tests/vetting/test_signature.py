@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from turncoat.scenarios.errors import InputError
-from turncoat.vetting.signature import check_record, files_of, require_key, require_unchanged, sign_record
+from turncoat.vetting.signature import check_record, files_of, require_key, require_unchanged, signature_of
 
 TEXT = json.dumps({"verdict": "allow", "files": {"a.bin": "00"}})
 
@@ -24,13 +24,17 @@ def key_pair(folder: Path, name: str = "key") -> tuple[Path, Path]:
     return private, public
 
 
+def sign(record: Path, private: Path) -> None:
+    record.with_name(f"{record.name}.sig").write_text(signature_of(record.read_bytes(), private))
+
+
 @pytest.fixture
 def signed(tmp_path: Path) -> tuple[Path, Path, Path]:
     """A signed record, with the private and the public key."""
     private, public = key_pair(tmp_path)
     record = tmp_path / "record.json"
     record.write_text(TEXT)
-    assert sign_record(record, private) == tmp_path / "record.json.sig"
+    sign(record, private)
     return record, private, public
 
 
@@ -79,7 +83,7 @@ def test_a_signed_file_that_is_no_record_is_refused(text: str, tmp_path: Path) -
     private, public = key_pair(tmp_path)
     record = tmp_path / "record.json"
     record.write_text(text)
-    sign_record(record, private)
+    sign(record, private)
     with pytest.raises(InputError, match="is no record of `turncoat vet`"):
         check_record(record, public)
 
@@ -91,7 +95,7 @@ def test_a_key_of_another_kind_and_a_public_one_cannot_sign(signed: tuple[Path, 
     wrong.write_bytes(secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     for key in (wrong, public):
         with pytest.raises(InputError, match="give an elliptic-curve key without password"):
-            sign_record(record, key)
+            signature_of(record.read_bytes(), key)
 
 
 def test_what_is_no_key_file_is_refused_at_once(tmp_path: Path) -> None:
@@ -135,3 +139,12 @@ def test_a_pipe_among_the_files_is_refused_and_not_waited_for(tmp_path: Path) ->
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="is no regular file"):
         files_of(tmp_path)
+
+
+def test_a_link_to_a_folder_hides_no_files(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "base").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(InputError, match="base: is a link to a folder"):
+        files_of(folder)
