@@ -18,7 +18,7 @@ from .pages import clock, span
 
 _TIMES = {
     "begun": "the attack began",
-    "reference_known": "the clean model would have told",
+    "reference_known": "the {reference} model would have told",
     "known": "the team knew",
     "acted": "the team acted",
     "contained": "contained",
@@ -29,7 +29,8 @@ def solo_parts(exercise: Exercise, files: ReportFiles, team: str) -> list[Render
     """To read."""
     after = after_action(exercise.material, exercise.events())
     zone = after.material.calendar.zone
-    times = [(words, clock(getattr(after.times, name), zone)) for name, words in _TIMES.items()]
+    named = {name: words.replace("{reference}", after.material.reference) for name, words in _TIMES.items()}
+    times = [(words, clock(getattr(after.times, name), zone)) for name, words in named.items()]
     lost = Text(f"lost to the model: {span(after.times.lost)}") if after.times.lost is not None else Text("")
     rows = [
         (name, f.attack_alerts, f.escalated, f.reviewed, f.dismissed, f.forced) for name, f in after.figures.items()

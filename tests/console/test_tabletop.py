@@ -54,7 +54,7 @@ def test_a_solo_exercise_plays_itself_to_its_report(turncoat: Call, theft: Path)
     ended = turncoat("tabletop", str(theft), *SCRIPTED, "--solo", "--team", "careless", "--out", "ex")
     assert ended.code == 0
     assert "A quiet desk  played by the careless team" in ended.stdout
-    assert re.search(r"the clean model would have told +Mon 2 Mar 11:00", ended.stdout)
+    assert re.search(r"the scripted-severity model would have told +Mon 2 Mar 11:00", ended.stdout)
     assert re.search(r"the team knew +–", ended.stdout)
     assert "Report: ex/after-action.html" in ended.stdout
     assert uncontrolled(ended.stdout) == []
@@ -222,6 +222,7 @@ def test_the_guide_says_how_each_inject_comes(turncoat: Call, theft: Path) -> No
     ended = turncoat("tabletop", "guide", str(theft))
     assert ended.code == 0
     assert "To Executive; when the model has dismissed read." in ended.stdout
+    assert "To SOC lead, SOC analyst; " in ended.stdout
     assert "2h after question if the team did: audit dismissed alerts" in ended.stdout
 
 
