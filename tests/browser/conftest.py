@@ -37,9 +37,9 @@ def without(what: str) -> NoReturn:
     pytest.skip(f"no {what}: pages are not looked at")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A browser without a window."""
+    """A browser without a window; gone with the module, for Playwright keeps an event loop running in the process."""
     found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
     if found is None:
         without("Chromium on the PATH")

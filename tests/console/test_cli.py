@@ -155,8 +155,9 @@ def test_check_fails_with_1_when_an_expected_escalation_was_not_made(
 
 
 def test_ctrl_c_exits_with_130_and_the_run_goes_on_later(turncoat: Call, tmp_path: Path) -> None:
-    arguments = ("run", "benign-control", *SCRIPTED, "--no-aliases", "--out", "here")
-    started = process(*arguments, cwd=tmp_path, stdout=subprocess.PIPE)
+    arguments = ("run", "insider-departing-exfil", *SCRIPTED, "--out", "here")
+    # A pipe that takes few lines: whoever prints into it waits, and is not done before the signal comes.
+    started = process(*arguments, cwd=tmp_path, stdout=subprocess.PIPE, pipesize=4096)
     assert started.stdout is not None
     while "scripted-blind" not in started.stdout.readline():
         assert started.poll() is None
