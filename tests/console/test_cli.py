@@ -155,9 +155,13 @@ def test_check_fails_with_1_when_an_expected_escalation_was_not_made(
 
 
 def test_ctrl_c_exits_with_130_and_the_run_goes_on_later(turncoat: Call, tmp_path: Path) -> None:
-    arguments = ("run", "insider-departing-exfil", *SCRIPTED, "--out", "here")
-    # A pipe that takes few lines: whoever prints into it waits, and is not done before the signal comes.
-    started = process(*arguments, cwd=tmp_path, stdout=subprocess.PIPE, pipesize=4096)
+    arguments = ("run", "benign-control", *SCRIPTED, "--no-aliases", "--out", "here")
+    # A pipe that takes few lines: whoever prints into it waits, and is not done before the signal comes. A shell starts
+    # what it puts into the background deaf to Ctrl-C, and this process may be such a one's child.
+    started = process(
+        *arguments, cwd=tmp_path, stdout=subprocess.PIPE, pipesize=4096,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     assert started.stdout is not None
     while "scripted-blind" not in started.stdout.readline():
         assert started.poll() is None
