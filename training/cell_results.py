@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from turncoat.scenarios.errors import InputError, RunError
 
 from .config import Recipe
 from .grid import Cell, Grid
+from .result_file import held, read_result, write_result
 
 CELLS, WORK = "cells", "work"
-_LARGEST = 1 << 22
 Calls = Annotated[str, Field(pattern=r"^[01]*$", max_length=100_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -119,14 +118,7 @@ class SweepFolder:
 
     def write(self, cell: Cell, result: Result) -> None:
         """Writes the result of a cell, whole or not at all."""
-        path = self.result_path(cell)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        part.unlink(missing_ok=True)
-        with part.open("x", encoding="utf-8") as file:
-            file.write(result.model_dump_json(indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        write_result(self.result_path(cell), result)
 
     def prepare(self) -> None:
         """Makes the folders.
@@ -147,22 +139,12 @@ class SweepFolder:
         Whoever gets it looks again whether the cell is done: the former holder may have finished it.
         """
         path = self.path / WORK / f"{cell.name}.lock"
-        try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC, 0o644)
-        except OSError as fault:
-            raise RunError(f"{path}: {fault.strerror}; choose a folder that you may write to") from fault
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            if self.result_path(cell).exists():
-                path.unlink(missing_ok=True)
-            os.close(lock)
+        with held(path) as mine:
+            try:
+                yield mine
+            finally:
+                if mine and self.result_path(cell).exists():
+                    path.unlink(missing_ok=True)
 
     def tidy(self) -> None:
         """Removes the work folder if nothing is left in it."""
@@ -213,18 +195,4 @@ def read_results(folder: SweepFolder) -> Found:
 
 
 def _parse(path: Path) -> Result:
-    cure = "move it away to have the cell done again"
-    if not path.is_file() or path.is_symlink():
-        raise InputError.at(path, "no regular file", cure)
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise InputError.at(path, "larger than 4 MiB", cure)
-        return Result.model_validate_json(content)
-    except ValidationError as fault:
-        first = fault.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "file"
-        raise InputError.at(path, f"damaged ({where}: {first['msg'][:100]})", cure) from None
-    except (OSError, ValueError, RecursionError) as fault:
-        raise InputError.at(path, f"damaged ({type(fault).__name__})", cure) from None
+    return read_result(Result, path, most_mib=4, cure="move it away to have the cell done again")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from turncoat.scenarios.errors import InputError, RunError
 from turncoat.training.config import Recipe
+from turncoat.training.result_file import held, read_result, write_result
 
 from ..records import DetectorReport
 from .plan import Member
 
 ADAPTERS = "adapters"
-_LARGEST = 1 << 20
 Share = Annotated[float, Field(ge=0, le=1)]
 Words = Annotated[str, Field(max_length=2_000)]
 
@@ -172,14 +171,7 @@ class CohortFolder:
 
     def write(self, result: Result) -> None:
         """Writes a result, whole or not at all."""
-        path = self.result_path(result.member)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        part.unlink(missing_ok=True)  # never written through a link
-        with part.open("x", encoding="utf-8") as file:
-            file.write(result.model_dump_json(indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        write_result(self.result_path(result.member), result)
 
     @contextmanager
     def claim(self, name: str) -> Iterator[bool]:
@@ -188,19 +180,10 @@ class CohortFolder:
         path = folder / f"{name}.lock"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         except OSError as fault:
-            raise RunError(f"{path}: {fault.strerror}; choose a folder that you may write to") from fault
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            os.close(lock)
+            raise RunError(f"{folder}: {fault.strerror}; choose a folder that you may write to") from fault
+        with held(path) as mine:
+            yield mine
 
 
 def read_all(folder: CohortFolder, members: Sequence[Member]) -> tuple[list[Result], list[str]]:
@@ -229,18 +212,4 @@ def read_all(folder: CohortFolder, members: Sequence[Member]) -> tuple[list[Resu
 
 
 def _parse(path: Path) -> Result:
-    cure = "move it away to have it done again"
-    if not path.is_file() or path.is_symlink():
-        raise InputError.at(path, "no regular file", cure)
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise InputError.at(path, "larger than 1 MiB", cure)
-        return Result.model_validate_json(content)
-    except ValidationError as fault:
-        first = fault.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "file"
-        raise InputError.at(path, f"damaged ({where}: {first['msg'][:100]})", cure) from None
-    except (OSError, ValueError, RecursionError) as fault:
-        raise InputError.at(path, f"damaged ({type(fault).__name__})", cure) from None
+    return read_result(Result, path, most_mib=1, cure="move it away to have it done again")

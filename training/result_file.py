@@ -1,0 +1,79 @@
+"""One result, one file: read as anybody's, written whole or not at all, held by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from turncoat.scenarios.errors import InputError, RunError
+
+Result = TypeVar("Result", bound=BaseModel)
+
+
+def read_result(model: type[Result], path: Path, *, most_mib: int, cure: str) -> Result:
+    """The result in a file.
+
+    Args:
+        model: What it must be.
+        path: The file.
+        most_mib: Largest size that is read.
+        cure: What the person may do about a file that is none.
+
+    Raises:
+        InputError: No regular file, too large, or damaged.
+    """
+    if not path.is_file() or path.is_symlink():
+        raise InputError.at(path, "no regular file", cure)
+    largest = most_mib << 20
+    try:
+        with path.open("rb") as file:
+            content = file.read(largest + 1)
+        if len(content) > largest:
+            raise InputError.at(path, f"larger than {most_mib} MiB", cure)
+        return model.model_validate_json(content)
+    except ValidationError as fault:
+        first = fault.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        raise InputError.at(path, f"damaged ({where}: {first['msg'][:100]})", cure) from None
+    except (OSError, ValueError, RecursionError) as fault:
+        raise InputError.at(path, f"damaged ({type(fault).__name__})", cure) from None
+
+
+def write_result(path: Path, result: BaseModel) -> None:
+    """Writes a result, whole or not at all, and never through a link."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    with part.open("x", encoding="utf-8") as file:
+        file.write(result.model_dump_json(indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Holds a lock file; yields False if another process does. The kernel drops the lock when its holder dies.
+
+    Raises:
+        RunError: The file cannot be made.
+    """
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC, 0o644)
+    except OSError as fault:
+        raise RunError(f"{path}: {fault.strerror}; choose a folder that you may write to") from fault
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        os.close(lock)
