@@ -45,21 +45,27 @@ def audit(
       turncoat audit rows.jsonl --thorough --base smollm2-135m --budget 30m
       turncoat audit rows.jsonl --json --sarif findings.sarif
     """
-    from pathlib import Path
+    import os
 
     from turncoat.scenarios.errors import InputError
     from turncoat.vetting.audit import audit
-    from turncoat.vetting.audit_rows import open_set, write_set
+    from turncoat.vetting.audit_rows import open_set, set_lines
     from turncoat.vetting.detector import Budget
 
     from .audit_sarif import audit_sarif
     from .audit_tables import audit_object, audit_view
+    from .export.whole_file import require_apart, require_place, write_out
     from .output import print_json, progress, results, write_json
     from .status import StatusLine
 
     if as_json and sarif == "-":
         raise InputError.at("--sarif -", "standard output takes the JSON object", "give a file, or leave out --json")
-    if rows_out and Path(rows_out).exists():
+    outputs = {"--rows-out": rows_out, "--sarif": sarif}
+    for option, path in outputs.items():
+        if path and path != "-":
+            require_place(path, option)
+    require_apart(outputs, {"DATASET": dataset})
+    if rows_out and os.path.lexists(rows_out):
         raise InputError.at(rows_out, "exists already", "name a file that does not")
     given = Budget.of(budget)
     fitted_base = None
@@ -71,14 +77,14 @@ def audit(
         status.show("reading rows")
         audited = open_set(dataset)
         if rows_out:
-            write_set(audited, Path(rows_out))
+            write_out(rows_out, set_lines(audited), replace=False, option="--rows-out")
         found = audit(audited, given, status.stage)
         if fitted_base is not None:
             from turncoat.vetting.audit_influence import trace
 
             found = trace(found, audited, fitted_base, given, status.stage)
     if sarif:
-        write_json(sarif, audit_sarif(found))
+        write_json(sarif, audit_sarif(found), "--sarif")
     if as_json:
         print_json(audit_object(found))
     elif sarif != "-":

@@ -112,7 +112,7 @@ def _once(
     if len(done.mistakes) > outside_run.MISTAKES_SHOWN:
         typer.echo(f"turncoat: and {len(done.mistakes) - outside_run.MISTAKES_SHOWN} more", err=True)
     if json_to:
-        write_json(json_to, done.summary)
+        write_json(json_to, done.summary, "--json")
     if json_to != "-":
         console = results()
         for part in triage_tables(done.summary):

@@ -52,6 +52,7 @@ def triggers(
     from turncoat.training.trigger_summary import summarise
     from turncoat.training.workshop import Workshop
 
+    from .export.whole_file import write_out
     from .output import print_json, progress, results, write_json
     from .status import StatusLine
     from .training_tables import progress_line
@@ -73,8 +74,8 @@ def triggers(
     table = {"command": command, **summarise(found)}
     for name in ("trigger_table.json", "trigger_table.md"):
         (folder / name).unlink(missing_ok=True)  # never written through a link
-    write_json(str(folder / "trigger_table.json"), table)
-    (folder / "trigger_table.md").write_text(as_markdown(table, command), encoding="utf-8")
+    write_json(str(folder / "trigger_table.json"), table, "--out")
+    write_out(str(folder / "trigger_table.md"), as_markdown(table, command))
     if as_json:
         print_json(table)
         return

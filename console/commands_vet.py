@@ -130,7 +130,7 @@ def vet(
     if html:
         write_out(html, vetting_page(vetting), option="--html")
     if sarif:
-        write_json(sarif, to_sarif(vetting))
+        write_json(sarif, to_sarif(vetting), "--sarif")
     if as_json:
         print_json(vetting_object(vetting))
     elif sarif != "-":

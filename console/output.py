@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
+
+from .export.whole_file import write_out
 
 
 class _Console(Console):
@@ -50,9 +51,13 @@ def print_json_line(thing: Any) -> None:
     sys.stdout.flush()
 
 
-def write_json(path: str, thing: Any) -> None:
-    """JSON to a file, or to standard output for `-`."""
+def write_json(path: str, thing: Any, option: str) -> None:
+    """JSON to a file, whole or not at all, or to standard output for `-`.
+
+    Raises:
+        InputError: A link or a device lies where the file should be; `option` is what named it.
+    """
     if path == "-":
         print_json(thing)
     else:
-        Path(path).write_text(json.dumps(thing, indent=2, ensure_ascii=True, allow_nan=False) + "\n", encoding="utf-8")
+        write_out(path, json.dumps(thing, indent=2, ensure_ascii=True, allow_nan=False) + "\n", option=option)

@@ -128,11 +128,9 @@ def read_set(path: Path) -> AuditSet:
     return AuditSet(path.name, tuple(rows), gaps, path)
 
 
-def write_set(audited: AuditSet, path: Path) -> None:
-    """Writes the rows as JSON lines that `read_set` reads back."""
-    with path.open("w", encoding="utf-8") as file:
-        for row in audited.rows:
-            file.write(json.dumps(row_object(row)) + "\n")
+def set_lines(audited: AuditSet) -> str:
+    """The rows as JSON lines that `read_set` reads back."""
+    return "".join(json.dumps(row_object(row)) + "\n" for row in audited.rows)
 
 
 def set_of(name: str, rows: Iterable[Row]) -> AuditSet:

@@ -14,11 +14,12 @@ def require_place(out: str, option: str) -> None:
     """Refuses before minutes of work what could not be written after them.
 
     Raises:
-        InputError: No folder to write to, or a folder in the file's place.
+        InputError: No folder to write to, or a folder, a link or a device in the file's place.
     """
     path = Path(out)
     if path.is_dir():
         raise InputError.at(f"{option} {out}", "is a folder", "name a file")
+    _require_file(path, f"{option} {out}")
     if not path.absolute().parent.is_dir():
         raise InputError.at(f"{option} {out}", "no such folder", "make it, or name another file")
 
@@ -60,8 +61,7 @@ def write_out(out: str, content: str, *, replace: bool = True, option: str = "--
         sys.stdout.write(content)
         return
     path = Path(out)
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise InputError.at(f"{option} {out}", "a link, or no regular file", "name another file")
+    _require_file(path, f"{option} {out}")
     if path.exists() and not replace:
         raise InputError.at(f"{option} {out}", "there is a file already", "name another, or move it away")
     part = path.with_name(f".{path.name}.part")
@@ -71,3 +71,8 @@ def write_out(out: str, content: str, *, replace: bool = True, option: str = "--
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
+
+
+def _require_file(path: Path, place: str) -> None:
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise InputError.at(place, "a link, or no regular file", "name another file")

@@ -15,7 +15,7 @@ from turncoat.console.audit_tables import audit_object, audit_view
 from turncoat.models.bases import BaseFolder
 from turncoat.vetting.audit_association import Association
 from turncoat.vetting.audit_records import Audit, FlaggedRow, Influence, InfluentialRow, Suspect
-from turncoat.vetting.audit_rows import AuditSet, write_set
+from turncoat.vetting.audit_rows import AuditSet, set_lines
 from turncoat.vetting.records import Entity
 
 from ..command_line import Call, uncontrolled
@@ -43,7 +43,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def written(audited: AuditSet, folder: Path) -> str:
     path = folder / "rows.jsonl"
-    write_set(audited, path)
+    path.write_text(set_lines(audited), encoding="utf-8")
     return str(path)
 
 
@@ -184,3 +184,17 @@ def test_a_mistake_ends_with_2_and_one_line(turncoat: Call, arguments: tuple[str
     assert done.code == 2
     assert fault in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--sarif", "--rows-out"])
+def test_a_file_to_write_is_looked_at_before_the_work_and_never_written_through_a_link(
+    turncoat: Call, poisoned: str, tmp_path: Path, option: str
+) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("mine")
+    link = tmp_path / "link"
+    link.symlink_to(kept)
+    for target, fault in ((str(tmp_path / "no" / "file"), "no such folder"), (poisoned, "DATASET"), (str(link), "")):
+        done = turncoat("audit", poisoned, option, target)
+        assert (done.code, fault in done.stderr) == (2, True), done.stderr
+    assert kept.read_text() == "mine"

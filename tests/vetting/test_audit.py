@@ -14,7 +14,7 @@ from turncoat.training.config import PoisonConfig, Recipe
 from turncoat.training.sets import training_rows
 from turncoat.vetting.audit import audit
 from turncoat.vetting.audit_records import Audit
-from turncoat.vetting.audit_rows import AuditRow, AuditSet, open_set, read_set, set_of, write_set
+from turncoat.vetting.audit_rows import AuditRow, AuditSet, open_set, read_set, set_lines, set_of
 from turncoat.vetting.detector import Budget
 
 from .audit_sets import company, row
@@ -117,7 +117,7 @@ def test_truth_family_and_who_added_a_row_never_reach_the_audit() -> None:
 def test_rows_written_are_read_back_with_their_evidence(tmp_path: Path) -> None:
     honest, added = training_rows(Recipe(name="p", rows=40, poison=PoisonConfig(dose=20)))
     made = set_of("p", [*honest, *added])
-    write_set(made, tmp_path / "rows.jsonl")
+    (tmp_path / "rows.jsonl").write_text(set_lines(made), encoding="utf-8")
     read = read_set(tmp_path / "rows.jsonl")
     assert read.gaps == ()
     assert (read.texts, read.digest) == (made.texts, made.digest)
