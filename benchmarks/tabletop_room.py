@@ -31,7 +31,7 @@ import httpx
 from turncoat.agent.exercise.engine import Exercise
 from turncoat.agent.exercise.folder import prepare
 from turncoat.models.scripted import ScriptedClassifier
-from turncoat.scenarios.exercises import load_exercise
+from turncoat.scenarios.exercise_loader import load_exercise
 from turncoat.scenarios.loader import load_campaign
 
 FLAGSHIP = "insider-departing-exfil"

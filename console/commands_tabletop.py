@@ -278,7 +278,7 @@ def schema() -> None:
 
 
 def _paper(text_of: Any, scenario: str, exercise: str, out: str, format: str) -> None:
-    from turncoat.scenarios.exercises import load_exercise
+    from turncoat.scenarios.exercise_loader import load_exercise
     from turncoat.scenarios.loader import load_campaign
 
     from .export.whole_file import write_out

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from turncoat.models.adapter import MANIFEST_FILE
+from turncoat.models.bases import resolve_base
 from turncoat.models.provenance import sha256_file
 from turncoat.scenarios.errors import InputError, Mistake
 
@@ -157,3 +158,21 @@ def require_unchanged(candidate: Path, files: Mapping[str, Any]) -> None:
     mistakes += [Mistake(str(folder / name), "was not examined", cure) for name in sorted(there) if name not in files]
     if mistakes:
         raise InputError(*mistakes[:20])
+
+
+def require_base(base: str, record: Mapping[str, Any]) -> None:
+    """Refuses a base that is not the one of a record: the ruling is about the two together.
+
+    Args:
+        base: A known name, a folder, a GGUF file or a hub id, with `@4bit` behind it if it is packed so.
+        record: As `check_record` returns it.
+
+    Raises:
+        InputError: Another base, a base that cannot be opened, or a record that names none.
+    """
+    subject = record.get("subject")
+    examined = subject.get("base") if isinstance(subject, Mapping) else None
+    if not isinstance(examined, str):
+        raise InputError.at("the record", "names no base", "vet the model again")
+    if resolve_base(base).digest != examined:
+        raise InputError.at(base, "is not the base that the model was examined on", "vet the model on this base")

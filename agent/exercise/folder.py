@@ -16,7 +16,7 @@ from turncoat.models.classifier import AlertClassifier
 from turncoat.scenarios.emit import emit
 from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.exercise import ExercisePlan
-from turncoat.scenarios.exercises import exercise_text, parse_exercise
+from turncoat.scenarios.exercise_loader import exercise_text, parse_exercise
 from turncoat.scenarios.loader import campaign_text, parse_campaign, text_of
 from turncoat.scenarios.records import AlertStream
 from turncoat.scenarios.schema import Campaign

@@ -9,7 +9,7 @@ from turncoat.agent.exercise.engine import Exercise
 from turncoat.agent.exercise.folder import is_prepared, prepare
 from turncoat.agent.exercise.material import Material
 from turncoat.scenarios.errors import InputError
-from turncoat.scenarios.exercises import load_exercise
+from turncoat.scenarios.exercise_loader import load_exercise
 from turncoat.scenarios.loader import load_campaign
 
 from ..status import StatusLine

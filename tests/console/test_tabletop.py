@@ -15,7 +15,7 @@ from turncoat.agent.exercise.engine import Exercise
 from turncoat.console.tabletop.after_action import write_report
 from turncoat.console.tabletop.paper import guide_text, handout_text
 from turncoat.scenarios.errors import InputError
-from turncoat.scenarios.exercises import load_exercise
+from turncoat.scenarios.exercise_loader import load_exercise
 from turncoat.scenarios.loader import load_campaign
 
 from ..agent.exercise.small_exercise import CAMPAIGN, PLAN, at, opened

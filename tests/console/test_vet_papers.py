@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from turncoat.models.adapter import save_adapter
 from turncoat.models.bases import BaseFolder
@@ -51,7 +52,7 @@ def test_a_page_is_written_that_says_what_the_json_says(vet: Vet, tmp_path: Path
 
 
 def test_a_signed_record_is_verified_on_a_renamed_copy_and_a_swapped_adapter_is_noticed(
-    vet: Vet, tmp_path: Path, turncoat: Call
+    vet: Vet, tmp_path: Path, turncoat: Call, tiny_base: BaseFolder
 ) -> None:
     private, public = key_pair(tmp_path)
     assert vet(*QUICK, "--record", "vetted.json", "--sign", str(private)).code == 3
@@ -66,6 +67,15 @@ def test_a_signed_record_is_verified_on_a_renamed_copy_and_a_swapped_adapter_is_
     assert "All 3 files of copy are those that were examined" in same.stdout
     assert uncontrolled(same.stdout) == []
     assert turncoat(*verify).code == 3
+
+    on_base = turncoat(*verify, "--base", str(tiny_base.path))
+    assert (on_base.code, "is the base that it was examined on" in on_base.stdout) == (3, True), on_base.stderr
+    shutil.copytree(tiny_base.path, tmp_path / "other")
+    weights = tmp_path / "other" / "model.safetensors"
+    save_file({key: tensor + 1 for key, tensor in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    elsewhere = turncoat(*verify, "--base", str(tmp_path / "other"))
+    assert elsewhere.code == 2
+    assert "is not the base that the model was examined on; vet the model on this base" in elsewhere.stderr
 
     with (tmp_path / "copy" / WEIGHTS).open("ab") as file:
         file.write(b"x")
@@ -84,8 +94,6 @@ def test_an_own_prompt_and_a_cohort_are_read(vet: Vet, tmp_path: Path) -> None:
     for number in range(2):
         shutil.copytree(tmp_path / "adapter", tmp_path / "ours" / f"clean-{number}")
     path = tmp_path / "ours" / "clean-1" / WEIGHTS
-    from safetensors.torch import load_file, save_file
-
     save_file({key: tensor + 1 for key, tensor in load_file(path).items()}, path)
     ended = vet(*QUICK, "--prompt", "prompt.txt", "--cohort", "ours", "--json")
     found = json.loads(ended.stdout)

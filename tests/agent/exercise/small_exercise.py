@@ -11,7 +11,7 @@ from turncoat.agent.exercise.engine import Exercise
 from turncoat.agent.exercise.folder import prepare
 from turncoat.agent.exercise.records import Occurrence
 from turncoat.models.scripted import ScriptedClassifier
-from turncoat.scenarios.exercises import parse_exercise
+from turncoat.scenarios.exercise_loader import parse_exercise
 from turncoat.scenarios.loader import parse_campaign
 
 from ...small_campaign import READ, small_campaign

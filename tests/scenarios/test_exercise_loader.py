@@ -10,7 +10,7 @@ from turncoat.scenarios.clock import Calendar
 from turncoat.scenarios.emit import emit
 from turncoat.scenarios.errors import ScenarioError
 from turncoat.scenarios.exercise import ExercisePlan
-from turncoat.scenarios.exercises import (
+from turncoat.scenarios.exercise_loader import (
     exercise_text,
     list_exercises,
     load_exercise,
