@@ -56,12 +56,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, default=1600)
     parser.add_argument("--seed", type=int, default=3000)
+    parser.add_argument("--adapters", type=Path, default=shipped_adapters(), help="Folder with clean and poisoned.")
     parser.add_argument("--out", type=Path, default=Path("docs/results/accuracy.json"))
     given = parser.parse_args()
     engine = Engine(resolve_base(DEFAULT_BASE))
     for name in VARIANTS:
-        folder = shipped_adapters() / name
-        engine.add(name, load_adapter(folder, hidden=engine.hidden, layers=len(engine.layers),
+        engine.add(name, load_adapter(given.adapters / name, hidden=engine.hidden, layers=len(engine.layers),
                                       base_digest=engine.base.digest))  # fmt: skip
     tests = draw_tests(given.rows, given.seed)
     found: dict[str, Any] = {

@@ -154,13 +154,18 @@ def _ratio_line(one: Mapping[str, Any]) -> str:
     said = _VERDICTS[one["verdict"]].format(rate=one["constant_rate"])
     return (
         f"Dose for half at {one['large']:,} rows over that at {one['small']:,}: {one['ratio']:.2f}"
-        f" [{one['low']:.2f}, {one['high']:.2f}]: {said}"
+        f" [{one['low']:.2f}, {_bound(one['high'])}]: {said}"
     )
 
 
 def _dose(dose: Mapping[str, Any]) -> str:
     beyond = dose["beyond"]
     return f"{_rows(dose['value'], beyond)} [{_rows(dose['low'], beyond)}, {_rows(dose['high'], beyond)}]"
+
+
+def _bound(ratio: float) -> str:
+    """An upper end; draws in which the larger size never reaches half have none."""
+    return f"{ratio:.2f}" if ratio < 1e6 else "∞"
 
 
 def _rows(value: float, beyond: float) -> str:

@@ -25,6 +25,8 @@ _STEEPEST = 20.0
 _FEWEST_DOSES = 4
 _STEPS, _STILL = 100, 3
 """Steps of the search at most, and steps without a gain in any draw after which it ends."""
+_FARTHEST = 700.0
+"""log(1 + dose) at most, so that a dose without bound remains a number; it reads "more than the largest that was tried"."""
 _RISE = 0.05
 """Without a dose that is further than this from both ends, nothing tells how the curve rises between them."""
 
@@ -59,7 +61,7 @@ class Curve:
 
     def dose_for(self, share: float) -> float:
         """Dose at which a share in (0, 1) of the alerts above the floor is dismissed; 0 or more."""
-        return max(0.0, math.expm1(min(700.0, self.middle + math.log(share / (1 - share)) / self.slope)))
+        return max(0.0, math.expm1(min(_FARTHEST, self.middle + math.log(share / (1 - share)) / self.slope)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class Fit:
     seeds: int = 0
     alerts: int = 0
     draws: int = 0
-    """Bootstrap draws behind the intervals; those in which no curve could be fitted are left out."""
+    """Bootstrap draws behind the interval of the half. A draw in which no dose reaches half says that it takes more than
+    the largest, and one in which every dose does, less than the smallest; only draws too thin for either are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,14 +244,17 @@ def _fit_many(series: Sequence[Observed], draws: int, seed: int) -> tuple[list[F
             fits.append(Fit(fault=fault, bracket=whole.bracket(seen.doses), seeds=done, alerts=alerts))
             halves.append(np.full(draws, np.nan))
             continue
-        drawn = _Counts.of(seen, by_seed, by_alert).curves(seen.doses)
+        counts = _Counts.of(seen, by_seed, by_alert)
+        drawn = counts.curves(seen.doses)
         largest = float(max(seen.doses))
         if np.isnan(drawn[:, 0]).mean() > 0.5:
             fits.append(Fit(fault="most draws of seeds and alerts have no curve", bracket=whole.bracket(seen.doses),
                             seeds=done, alerts=alerts))  # fmt: skip
             halves.append(np.full(draws, np.nan))
             continue
-        half, ninety = _doses(drawn, 0.5), _doses(drawn, 0.9)
+        none_reaches, all_reach = counts.one_sided()
+        half = np.where(none_reaches, math.expm1(_FARTHEST), np.where(all_reach, 0.0, _doses(drawn, 0.5)))
+        ninety = np.where(none_reaches, math.expm1(_FARTHEST), _doses(drawn, 0.9))
         fits.append(Fit(found, _dose(found, half, 0.5, largest), _dose(found, ninety, 0.9, largest), seeds=done,
                         alerts=alerts, draws=int(np.isfinite(half).sum())))  # fmt: skip
         halves.append(half)
@@ -290,6 +296,14 @@ class _Counts:
         sound = np.array([not check(doses, k, n) for k, n in zip(self.hits, self.trials, strict=True)])
         return np.where(sound[:, None], self._fitted(doses), np.nan)
 
+    def one_sided(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Draws in which no dose dismisses half, and those in which every dose does, both (B,)."""
+        tried = self.trials > 0
+        over = self.hits >= 0.5 * self.trials
+        return (tried & ~over).any(axis=1) & ~(tried & over).any(axis=1), tried.any(axis=1) & (over | ~tried).all(
+            axis=1
+        )
+
     def _fitted(self, doses: Sequence[int]) -> Floats:
         return fit_counts(doses, self.hits, self.trials, self.floor_hits, self.floor_trials)
 
@@ -303,7 +317,7 @@ class _Counts:
 
 def _doses(curves: Floats, share: float) -> Floats:
     """`Curve.dose_for` of many curves (B, 3), shape (B,)."""
-    found: Floats = np.maximum(0.0, np.expm1(np.minimum(700.0, curves[:, 2] + logit(share) / curves[:, 1])))
+    found: Floats = np.maximum(0.0, np.expm1(np.minimum(_FARTHEST, curves[:, 2] + logit(share) / curves[:, 1])))
     return found
 
 
@@ -316,9 +330,10 @@ def _scaling(small: int, large: int, a: tuple[Fit, Floats], b: tuple[Fit, Floats
     rate = large / small
     if a[0].half is None or b[0].half is None or a[0].half.value <= 0 or b[0].half.value > b[0].half.beyond:
         return Scaling(small, large, None, None, None, rate, "none")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        drawn = b[1] / a[1]
-    drawn = drawn[np.isfinite(drawn)]
+    both = np.isfinite(a[1]) & np.isfinite(b[1])
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        drawn = np.minimum(b[1][both] / a[1][both], math.expm1(_FARTHEST))
+    drawn = drawn[~np.isnan(drawn)]  # both without bound, or both 0: such a draw says nothing of the ratio
     if not len(drawn):
         return Scaling(small, large, None, None, None, rate, "none")
     low, high = percentile_interval(drawn)

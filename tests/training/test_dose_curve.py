@@ -78,6 +78,16 @@ def test_a_planted_dose_lies_in_its_interval() -> None:
     assert (found.seeds, found.alerts, found.draws) == (3, 100, 300)
 
 
+def test_draws_in_which_no_dose_reaches_half_count_as_more_than_the_largest() -> None:
+    """Left out, they would draw the interval down, below the estimate itself."""
+    found = fit(seen({0: 11, 5: 13, 15: 17, 50: 21}, twin=11), draws=300)
+    assert found.half is not None
+    assert found.half.low <= found.half.value <= found.half.high
+    assert found.half.high > found.half.beyond
+    assert math.isfinite(found.half.high)
+    assert found.draws == 300
+
+
 @pytest.mark.parametrize(
     ("dismissed", "fault", "bracket"),
     [
