@@ -300,9 +300,8 @@ class _Counts:
         """Draws in which no dose dismisses half, and those in which every dose does, both (B,)."""
         tried = self.trials > 0
         over = self.hits >= 0.5 * self.trials
-        return (tried & ~over).any(axis=1) & ~(tried & over).any(axis=1), tried.any(axis=1) & (over | ~tried).all(
-            axis=1
-        )
+        reached, missed = np.any(tried & over, axis=1), np.any(tried & ~over, axis=1)
+        return np.asarray(missed & ~reached), np.asarray(reached & ~missed)
 
     def _fitted(self, doses: Sequence[int]) -> Floats:
         return fit_counts(doses, self.hits, self.trials, self.floor_hits, self.floor_trials)
