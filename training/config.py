@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -20,11 +17,12 @@ from pydantic import (
 
 from turncoat.models.catalogue import DEFAULT_BASE
 from turncoat.models.lora import LoraShape
-from turncoat.scenarios.errors import InputError, Mistake
+from turncoat.scenarios.errors import InputError
 
 from .poison import poisoner_of
+from .settings_file import SettingsKind
 
-_LARGEST = 64 * 1024
+_RECIPES = SettingsKind("recipe", "recipes")
 
 
 class LoraConfig(BaseModel):
@@ -93,8 +91,7 @@ def shipped_recipes(base: str | None = None) -> list[str]:
     Args:
         base: Only those on this base.
     """
-    folder = resources.files("turncoat.training").joinpath("recipes")
-    names = [p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")]
+    names = _RECIPES.shipped()
     # A name is the variant, and for another base than the default one a dash and the base.
     of = {name: name.partition("-")[2] or DEFAULT_BASE for name in names}
     ordered = sorted(names, key=lambda name: (of[name] != DEFAULT_BASE, of[name], name))
@@ -107,45 +104,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     Raises:
         InputError: No such recipe, not YAML, or settings that do not fit; every one of them is named.
     """
-    if name_or_path in shipped_recipes():
-        text = resources.files("turncoat.training").joinpath(f"recipes/{name_or_path}.yaml").read_text(encoding="utf-8")
-    else:
-        text = _read(Path(name_or_path))
     try:
-        return Recipe.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as fault:
-        mark = getattr(fault, "problem_mark", None)
-        place = f"{name_or_path}:{mark.line + 1}:{mark.column + 1}" if mark else name_or_path
-        raise InputError.at(place, "not YAML", "see the shipped recipes for the form") from None
-    except RecursionError:
-        raise InputError.at(name_or_path, "nested too deeply", "a recipe is flat") from None
+        return Recipe.model_validate(_RECIPES.parsed(name_or_path))
     except ValidationError as fault:
-        raise InputError(*_mistakes(name_or_path, fault)) from None
-    except (ValueError, ArithmeticError, LookupError, AttributeError):
-        # A tag that its text does not fit, such as `!!int ""`, fails in any of these ways within PyYAML.
-        raise InputError.at(
-            name_or_path, "holds a value that cannot be read", "write plain numbers and words"
-        ) from None
-
-
-def _read(path: Path) -> str:
-    try:
-        if not path.is_file():  # a pipe or a device would never end
-            raise ValueError("no regular file")
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise InputError.at(path, "larger than 64 KiB", "a recipe is a short file")
-        return content.decode("utf-8")
-    except (OSError, ValueError):
-        known = ", ".join(shipped_recipes())
-        raise InputError.at(path, "no readable recipe there", f"give a YAML file or one of: {known}") from None
-
-
-def _mistakes(place: str, fault: ValidationError) -> list[Mistake]:
-    return [
-        Mistake(
-            place, f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}", "see the shipped recipes for the form"
-        )
-        for e in fault.errors(include_url=False, include_input=False)
-    ]
+        raise InputError(*_RECIPES.mistakes(name_or_path, fault)) from None

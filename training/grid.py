@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from itertools import pairwise, product
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from turncoat.scenarios.errors import InputError, Mistake
+from turncoat.scenarios.errors import InputError
 
 from .config import PoisonConfig, Recipe
+from .settings_file import SettingsKind
 
-_LARGEST = 64 * 1024
+_GRIDS = SettingsKind("grid", "sweeps")
 _MOST_CELLS = 10_000
 Count = Annotated[int, Field(ge=0, le=100_000)]
 Rows = Annotated[int, Field(ge=16, le=1_000_000)]
@@ -148,8 +146,7 @@ class Cell:
 
 def shipped_grids() -> list[str]:
     """Names of the grids that come with the package."""
-    folder = resources.files("turncoat.training").joinpath("sweeps")
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    return _GRIDS.shipped()
 
 
 def load_grid(name_or_path: str) -> Grid:
@@ -158,47 +155,13 @@ def load_grid(name_or_path: str) -> Grid:
     Raises:
         InputError: No such grid, not YAML, or settings that do not fit; every one of them is named.
     """
-    content = _parsed(name_or_path, _text(name_or_path))
     try:
-        return Grid.model_validate(content)
+        return Grid.model_validate(_GRIDS.parsed(name_or_path))
     except ValidationError as fault:
-        raise InputError(*(_mistake(name_or_path, e) for e in fault.errors(include_url=False))) from None
+        raise InputError(*_GRIDS.mistakes(name_or_path, fault)) from None
 
 
 def looks_like_grid(path: str) -> bool:
     """Whether a file is a grid rather than a recipe: it names doses."""
-    content = _parsed(path, _text(path))
+    content = _GRIDS.parsed(path)
     return isinstance(content, dict) and "doses" in content
-
-
-def _mistake(place: str, error: Any) -> Mistake:
-    field = ".".join(map(str, error["loc"])) or "grid"
-    return Mistake(place, f"{field}: {error['msg']}", "see the shipped grids for the form")
-
-
-def _parsed(place: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as fault:
-        mark = getattr(fault, "problem_mark", None)
-        where = f"{place}:{mark.line + 1}:{mark.column + 1}" if mark else place
-        raise InputError.at(where, "not YAML", "see the shipped grids for the form") from None
-    except (RecursionError, ValueError, ArithmeticError, LookupError, AttributeError):
-        raise InputError.at(place, "holds a value that cannot be read", "write plain numbers and words") from None
-
-
-def _text(name_or_path: str) -> str:
-    if name_or_path in shipped_grids():
-        return resources.files("turncoat.training").joinpath(f"sweeps/{name_or_path}.yaml").read_text(encoding="utf-8")
-    path = Path(name_or_path)
-    try:
-        if not path.is_file():  # a pipe or a device would never end
-            raise ValueError("no regular file")
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise InputError.at(path, "larger than 64 KiB", "a grid is a short file")
-        return content.decode("utf-8")
-    except (OSError, ValueError):
-        known = ", ".join(shipped_grids())
-        raise InputError.at(path, "no readable grid there", f"give a YAML file or one of: {known}") from None

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from turncoat.models.bases import BaseFolder
 from turncoat.scenarios.errors import InputError
-from turncoat.training.config import LoraConfig
+from turncoat.training.config import LoraConfig, Recipe
 from turncoat.training.real_cells import Cell, CellResult, Measured, Plan
 from turncoat.training.real_report import figures, markdown, summary, write_report
 from turncoat.training.real_rows import RealEvents
@@ -129,7 +129,7 @@ def test_mixed_rows_can_have_their_poison_among_the_synthetic_ones(tmp_path: Pat
     honest, poison = rows_of(work, Cell("llm", "mixed", "poisoned-elsewhere", 0, 11))
     assert {row.user for row in poison} == {"alice"}
     assert not {row.family for row in poison} & set(work.events.rules)
-    assert len(honest) == 32 + 1600
+    assert len(honest) == 32 + Recipe(name="any").rows
 
 
 def test_the_language_model_trains_on_real_rows_and_leaves_no_adapter(tmp_path: Path, tiny_base: BaseFolder) -> None:
