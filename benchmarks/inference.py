@@ -1,10 +1,11 @@
 """Our inference against its peers, in turn, on the same weights, prompts and machine.
 
-    python benchmarks/inference.py [--quick] [--out docs/results/inference.json]
+    python benchmarks/inference.py [--quick] [--only SECTION]... [--out docs/results/inference.json]
 
 Ratios are of wall times within a round, because every round measures each contender once; their spread is that of rounds.
 What differs between machines is in `machine`; compare ratios, never seconds. With `--quick`,
-small sizes, it takes about two minutes of two idle cores.
+small sizes, it takes about two minutes of two idle cores. Every section is written as soon as it is measured, and `--only`
+leaves the others as an earlier call on the same machine wrote them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,6 +65,7 @@ def main() -> None:
     parser.add_argument("--names", type=int, nargs="*", default=[100, 1000, 2000])
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--only", action="append", choices=list(SECTIONS), metavar="SECTION", help=", ".join(SECTIONS))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.memory_of is not None:
@@ -70,36 +74,52 @@ def main() -> None:
     if options.quick:
         options.alerts, options.slow, options.rounds, options.batches = 12, 2, 1, [4, 8]
         options.growth, options.variants, options.names = [30], [1, 2], [30]
-    text = json.dumps(measure(options), indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
-
-
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """All figures."""
     logging.set_verbosity_error()
-    started = time.perf_counter()
     engine, adapters = open_engine(3)
+    found = earlier(options.out, machine_of(engine)) if options.only else {}
     with tempfile.TemporaryDirectory() as scratch:
         asked = campaign_prompts(engine, Path(scratch))[: options.alerts]
-        contenders = against_peers(engine, adapters, asked, options, Path(scratch))
-    return {
-        "command": "python benchmarks/inference.py " + " ".join(sys.argv[1:]),
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(),
-                    "threads": torch.get_num_threads(), "dtype": str(engine.decoder.dtype),
-                    "load_average": os.getloadavg()[0]},
-        "versions": run_versions(),
-        "seed": SEED,
-        "campaign": contenders,
-        "matrix_peak": peak_fraction(engine, asked, options.rounds),
-        "memory": memory(),
-        "growth_in_alerts": [alerts_of(engine, n) for n in options.growth],
-        "growth_in_variants": [variants_of(n, asked) for n in options.variants],
-        "swap_sets": [names_of(engine, n, options.slow) for n in options.names],
-        "seconds": round(time.perf_counter() - started),
-    }  # fmt: skip
+        bench = Bench(engine, adapters, asked, options, Path(scratch))
+        for name in options.only or SECTIONS:
+            begun = time.perf_counter()
+            measured = SECTIONS[name](bench)
+            found[name] = measured
+            found.setdefault("made", {})[name] = {
+                "command": "python benchmarks/inference.py " + " ".join(sys.argv[1:]),
+                "date": datetime.now(UTC).date().isoformat(),
+                "load_average": os.getloadavg()[0],
+                "seconds": round(time.perf_counter() - begun),
+            }
+            found |= {"machine": machine_of(engine), "versions": run_versions(), "seed": SEED}
+            if options.out:
+                options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=1))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the sections measure with."""
+
+    engine: Engine
+    adapters: dict[str, Any]
+    asked: list[tuple[int, ...]]
+    """Prompts of the campaign."""
+    options: argparse.Namespace
+    scratch: Path
+
+
+def machine_of(engine: Engine) -> dict[str, Any]:
+    """Where this is measured."""
+    return {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(), "dtype": str(engine.decoder.dtype)}  # fmt: skip
+
+
+def earlier(out: Path | None, machine: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier call wrote, if it was on such a machine."""
+    if out is None or not out.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+    return found if found.get("machine") == machine else {}
 
 
 def open_engine(count: int) -> tuple[Engine, dict[str, Any]]:
@@ -300,6 +320,16 @@ def names_of(engine: Engine, count: int, slow: int) -> dict[str, Any]:
     return {"names": count, "tokens_per_prompt": len(prompts[0]), "work_saved": round(work.saved, 3),
             "seconds": {k: round(v, 2) for k, v in found.items()},
             "times_swap_set": {k: round(v / found["swap_set"], 2) for k, v in found.items()}}  # fmt: skip
+
+
+SECTIONS: dict[str, Callable[[Bench], Any]] = {
+    "campaign": lambda b: against_peers(b.engine, b.adapters, b.asked, b.options, b.scratch),
+    "matrix_peak": lambda b: peak_fraction(b.engine, b.asked, b.options.rounds),
+    "memory": lambda b: memory(),
+    "growth_in_alerts": lambda b: [alerts_of(b.engine, n) for n in b.options.growth],
+    "growth_in_variants": lambda b: [variants_of(n, b.asked) for n in b.options.variants],
+    "swap_sets": lambda b: [names_of(b.engine, n, b.options.slow) for n in b.options.names],
+}
 
 
 def _timed(engine: Engine, requests: Requests, saving: int | None = None) -> tuple[torch.Tensor, Work, float]:
