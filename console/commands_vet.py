@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from .options import Base, Quiet
-
-if TYPE_CHECKING:
-    from turncoat.vetting.detector import OnProgress
-
-    from .status import StatusLine
 
 EXIT = {"allow": 0, "review": 3, "block": 4}
 """Exit code by ruling; 2 is a mistake of the user's, as everywhere."""
@@ -81,74 +76,24 @@ def vet(
       turncoat vet ./their-adapter --prompt their-prompt.txt --cohort ./our-adapters
       turncoat vet ./their-adapter --record vetted.json --sign key.pem
     """
-    from pathlib import Path
-
     from turncoat.scenarios.errors import InputError
-    from turncoat.vetting.clean_cohort import open_cohort
-    from turncoat.vetting.detector import Budget, Examination
-    from turncoat.vetting.directory import default_directory, read_directory, with_own
-    from turncoat.vetting.gate import known_detectors, vet
-    from turncoat.vetting.opening import candidate_path, open_candidate
-    from turncoat.vetting.probes import generate_probes, own_probes
-    from turncoat.vetting.prompt_file import read_prompt
-    from turncoat.vetting.signature import ENDING
 
-    from .export.whole_file import require_apart, require_place, write_out
-    from .output import print_json, progress, results, write_json
+    from .output import print_json, progress, results
     from .status import StatusLine
-    from .vetting_page import vetting_page
-    from .vetting_record import begin_record
-    from .vetting_sarif import to_sarif
+    from .vetting_papers import Papers
+    from .vetting_run import VettingOrder, examine
     from .vetting_tables import vetting_object, vetting_view
 
     if as_json and sarif == "-":
         raise InputError.at("--sarif -", "standard output takes the JSON object", "give a file, or leave out --json")
-    # Mistakes come out before a model is loaded for minutes.
-    names, seconds = known_detectors(detector), Budget.of(budget).seconds
-    outputs = {"--html": html, "--record": record, "--sarif": sarif}
-    for option, path in outputs.items():
-        if path:
-            require_place(path, option)
-    signature = {"the signature": f"{record}{ENDING}" if sign else ""}
-    inputs = {"--sign": sign, "--prompt": prompt, "--directory": directory, "--alerts": alerts}
-    require_apart(outputs | signature, inputs)
-    own_prompt = read_prompt(Path(prompt)) if prompt else None
-    begun = begin_record(candidate_path(what), record, sign)
-    people = read_directory(Path(directory)) if directory else default_directory()
+    order = VettingOrder.of(what, base, directory, alerts, reference, budget, detector, prompt, cohort, seed)
+    papers = Papers(html, sarif, record, sign)
+    begun = papers.begin(order)
     with StatusLine(None if quiet else progress(as_json or sarif == "-")) as status:
-        status.show("preparing probes")
-        probes = own_probes(Path(alerts), seed) if alerts else generate_probes(seed)
-        if alerts:
-            people = with_own(people, probes.every)
-        status.show("opening the model")
-        candidate = open_candidate(what, base, reference, own_prompt)
-        compared = open_cohort(Path(cohort), candidate) if cohort else None
-        examination = Examination(candidate, probes, people, Budget(seconds), compared, _shown_by(status))
-        vetting = vet(examination, names)
-    if begun:
-        begun.write(vetting)
-    if html:
-        write_out(html, vetting_page(vetting), option="--html")
-    if sarif:
-        write_json(sarif, to_sarif(vetting), "--sarif")
+        vetting = examine(order, status)
+    papers.write(vetting, begun)
     if as_json:
         print_json(vetting_object(vetting))
     elif sarif != "-":
         results().print(vetting_view(vetting))
     raise typer.Exit(EXIT[vetting.ruling])
-
-
-def _shown_by(status: StatusLine) -> OnProgress:
-    """Progress with the time left of each stage, at its own speed so far."""
-    import time
-
-    from .status import duration
-
-    begun: dict[str, float] = {}
-
-    def show(what: str, done: int, total: int) -> None:
-        spent = time.monotonic() - begun.setdefault(what, time.monotonic())
-        left = f", about {duration(spent / done * (total - done))} left" if 0 < done < total else ""
-        status.show(f"{what}: {done:,} of {total:,}{left}")
-
-    return show
