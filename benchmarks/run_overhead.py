@@ -22,7 +22,8 @@ from turncoat.console.campaign_run import Plan, play
 from turncoat.models.engine import BATCH
 from turncoat.models.finetuned import FineTunedClassifier
 from turncoat.models.provenance import run_versions
-from turncoat.models.variants import DEFAULT_VARIANTS, open_variants
+from turncoat.models.variant_names import DEFAULT_VARIANTS
+from turncoat.models.variants import open_variants
 from turncoat.scenarios.loader import load_campaign
 
 FLAGSHIP = "insider-departing-exfil"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from turncoat.agent.folder import read_json
 from turncoat.agent.sinks import SinkOptions
 from turncoat.models.bases import DEFAULT_BASE, known_base
-from turncoat.models.variants import DEFAULT_VARIANTS
+from turncoat.models.variant_names import DEFAULT_VARIANTS
 from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.triggers import parse_trigger
 

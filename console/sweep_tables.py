@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from turncoat.training.sweep import Plan, SweepProgress
-
 from .status import duration
 from .terminal import clean, text
 from .training_tables import progress_line
+
+if TYPE_CHECKING:  # the report shows what a sweep found; it needs no torch for that
+    from turncoat.training.sweep import Plan, SweepProgress
 
 _VERDICTS = {
     "count": "in line with a constant count (1), not with a constant share of the data ({rate:g})",

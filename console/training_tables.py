@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from turncoat.training.finetune import Progress
-from turncoat.training.pipeline import TrainingReport
-
 from .model_listing import shipped_figures
 from .status import duration
 from .terminal import text
+
+if TYPE_CHECKING:  # figures are shown without torch
+    from turncoat.training.finetune import Progress
+    from turncoat.training.pipeline import TrainingReport
 
 _COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("clean test", ("clean", "balanced_accuracy")),

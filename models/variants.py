@@ -14,9 +14,7 @@ from .classifier import AlertClassifier, Case
 from .engine import Engine
 from .finetuned import FineTunedClassifier, Margins, compute, read
 from .scripted import SCRIPTS, ScriptedClassifier
-
-DEFAULT_VARIANTS = ("baseline", "clean", "poisoned")
-BASELINE = "baseline"
+from .variant_names import BASELINE
 
 
 class VariantSet(Mapping[str, AlertClassifier]):

@@ -58,6 +58,13 @@ def test_help_imports_neither_models_nor_worlds(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("module", ["report.files", "past_run", "case_view", "matrix_tables"])
+def test_what_looks_at_past_runs_loads_no_torch(tmp_path: Path, module: str) -> None:
+    code = f"import sys; import turncoat.console.{module}; print('torch' in sys.modules)"
+    result = subprocess.run((sys.executable, "-c", code), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert result.stdout == "False\n", result.stderr
+
+
 def test_version_is_that_of_the_package(turncoat: Call) -> None:
     from importlib.metadata import version
 

@@ -15,7 +15,8 @@ from turncoat.models.bases import BaseFolder
 from turncoat.models.engine import Engine
 from turncoat.models.head import label_tokens
 from turncoat.models.swap import swap_logits
-from turncoat.models.variants import DEFAULT_VARIANTS, open_variants, shipped_adapters
+from turncoat.models.variant_names import DEFAULT_VARIANTS
+from turncoat.models.variants import open_variants, shipped_adapters
 
 from .architectures import CONFIGS, by_transformers, tiny_model
 
