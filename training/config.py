@@ -67,7 +67,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
     base: str = DEFAULT_BASE
-    rows: int = Field(1600, ge=16, le=1_000_000)
+    rows: int = Field(2400, ge=16, le=1_000_000)
     """Honest rows, the same for every recipe with the same seed."""
     worlds: tuple[int, ...] = Field((101, 102, 103, 104), min_length=1)
     """Seeds of the training companies."""
