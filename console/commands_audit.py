@@ -45,8 +45,6 @@ def audit(
       turncoat audit rows.jsonl --thorough --base smollm2-135m --budget 30m
       turncoat audit rows.jsonl --json --sarif findings.sarif
     """
-    import os
-
     from turncoat.scenarios.errors import InputError
     from turncoat.vetting.audit import audit
     from turncoat.vetting.audit_rows import open_set, set_lines
@@ -54,19 +52,13 @@ def audit(
 
     from .audit_sarif import audit_sarif
     from .audit_tables import audit_object, audit_view
-    from .export.whole_file import require_apart, require_place, write_out
+    from .export.whole_file import write_out
     from .output import print_json, progress, results, write_json
     from .status import StatusLine
 
     if as_json and sarif == "-":
         raise InputError.at("--sarif -", "standard output takes the JSON object", "give a file, or leave out --json")
-    outputs = {"--rows-out": rows_out, "--sarif": sarif}
-    for option, path in outputs.items():
-        if path and path != "-":
-            require_place(path, option)
-    require_apart(outputs, {"DATASET": dataset})
-    if rows_out and os.path.lexists(rows_out):
-        raise InputError.at(rows_out, "exists already", "name a file that does not")
+    _require_outputs(dataset, rows_out, sarif)
     given = Budget.of(budget)
     fitted_base = None
     if thorough:
@@ -90,3 +82,20 @@ def audit(
     elif sarif != "-":
         results().print(audit_view(found))
     raise typer.Exit(EXIT[found.ruling])
+
+
+def _require_outputs(dataset: str, rows_out: str, sarif: str) -> None:
+    """Refuses before the work what could not be written after it."""
+    import os
+
+    from turncoat.scenarios.errors import InputError
+
+    from .export.whole_file import require_apart, require_place
+
+    outputs = {"--rows-out": rows_out, "--sarif": sarif}
+    for option, path in outputs.items():
+        if path and path != "-":
+            require_place(path, option)
+    require_apart(outputs, {"DATASET": dataset})
+    if rows_out and os.path.lexists(rows_out):
+        raise InputError.at(rows_out, "exists already", "name a file that does not")

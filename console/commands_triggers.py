@@ -52,11 +52,10 @@ def triggers(
     from turncoat.training.trigger_summary import summarise
     from turncoat.training.workshop import Workshop
 
-    from .export.whole_file import write_out
-    from .output import print_json, progress, results, write_json
+    from .output import print_json, progress, results
     from .status import StatusLine
     from .training_tables import progress_line
-    from .trigger_tables import as_markdown, budget_line, table_parts
+    from .trigger_tables import budget_line, table_parts, write_tables
 
     plan = Plan(base, rows, dose, epochs, tuple(range(7, 7 + 10 * seeds, 10)), probes, near, first_layer)
     cells = cells_of(list(trigger or ()), plan)
@@ -70,12 +69,8 @@ def triggers(
         if watching:
             watching.print(budget_line(budget(cells, folder, workshop.engine.base.digest)), soft_wrap=True)
         found = run_cells(workshop, cells, folder, lambda number, cell: at.__setitem__(0, number))
-    command = _command(trigger or [], plan)
-    table = {"command": command, **summarise(found)}
-    for name in ("trigger_table.json", "trigger_table.md"):
-        (folder / name).unlink(missing_ok=True)  # never written through a link
-    write_json(str(folder / "trigger_table.json"), table, "--out")
-    write_out(str(folder / "trigger_table.md"), as_markdown(table, command))
+    table = {"command": _command(trigger or [], plan), **summarise(found)}
+    write_tables(folder, table)
     if as_json:
         print_json(table)
         return

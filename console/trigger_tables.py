@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -12,6 +13,8 @@ from rich.text import Text
 
 from turncoat.training.trigger_study import Budget
 
+from .export.whole_file import write_out
+from .output import write_json
 from .status import duration
 from .terminal import clean
 
@@ -135,3 +138,11 @@ def _cell(text: str) -> str:
     for mark in "\\|`<>*_[]":
         shown = shown.replace(mark, f"\\{mark}")
     return shown
+
+
+def write_tables(folder: Path, table: Mapping[str, Any]) -> None:
+    """Writes the table as JSON and as Markdown, in place of earlier ones; a link that lies there is removed, not followed."""
+    for name in ("trigger_table.json", "trigger_table.md"):
+        (folder / name).unlink(missing_ok=True)
+    write_json(str(folder / "trigger_table.json"), table, "--out")
+    write_out(str(folder / "trigger_table.md"), as_markdown(table, table["command"]))

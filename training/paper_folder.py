@@ -11,12 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from turncoat.scenarios.errors import InputError
 
 from .config import Recipe
 from .paper_cells import Cell, Result, same_training
+from .result_file import read_result as read_result_file
 
 FOLDER, PLAN_FILE = "paper_cells", "plan.json"
 _LARGEST = 1 << 22
@@ -138,12 +137,4 @@ def _read(path: Path) -> bytes:
 
 
 def _parse(path: Path) -> Result:
-    cure = "delete it to have the cell done again"
-    try:
-        return Result.model_validate_json(_read(path))
-    except ValidationError as fault:
-        first = fault.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "file"
-        raise InputError.at(path, f"damaged ({where[:60]}: {first['msg'][:100]})", cure) from None
-    except (OSError, ValueError, RecursionError) as fault:
-        raise InputError.at(path, f"damaged ({type(fault).__name__})", cure) from None
+    return read_result_file(Result, path, most_mib=_LARGEST >> 20, cure="delete it to have the cell done again")

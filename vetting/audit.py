@@ -13,7 +13,6 @@ Limits: poison without a trigger (mislabelling of anybody's alerts), poison on f
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from .audit_folds import Scorer, confident_issues, grouped_margins, ordinary_mar
 from .audit_reading import Floats, Reading, holm, read_rows
 from .audit_records import Audit, FlaggedRow, Suspect
 from .audit_rows import AuditRow, AuditSet
+from .audit_stage import stage_told
 from .detector import Budget, OnProgress
 from .records import Entity, Ruling, counted
 
@@ -51,14 +51,7 @@ class _Work:
 
     def told(self, stage: str) -> Told:
         """Shows progress of a stage, and answers whether the budget has room for more of it."""
-        started = time.perf_counter()
-
-        def tell(done: int, total: int) -> bool:
-            self.seconds[stage] = time.perf_counter() - started
-            self.on_progress(stage, done, total)
-            return not self.budget.spent
-
-        return tell
+        return stage_told(stage, self.budget, self.on_progress, self.seconds)
 
 
 def audit(

@@ -24,6 +24,7 @@ from .audit_association import Told
 from .audit_entities import written
 from .audit_rows import AuditSet
 from .audit_slopes import Lens, Pairs, Snapshot, Stopped
+from .audit_stage import stage_told
 from .detector import Budget, OnProgress
 from .probes import Probe, generate_probes
 from .records import Entity
@@ -100,14 +101,7 @@ class Work:
 
     def told(self, stage: str) -> Told:
         """Shows progress of a stage, and answers whether the budget has room for more of it."""
-        started = time.perf_counter()
-
-        def tell(done: int, total: int) -> bool:
-            self.seconds[stage] = time.perf_counter() - started
-            self.on_progress(stage, done, total)
-            return not self.budget.spent
-
-        return tell
+        return stage_told(stage, self.budget, self.on_progress, self.seconds)
 
     def encode(self, case: Case) -> list[int]:
         """Token ids of a case."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from turncoat.console.trigger_tables import as_markdown, budget_line, table_parts
+from turncoat.console.trigger_tables import as_markdown, budget_line, table_parts, write_tables
 from turncoat.training.trigger_study import Budget
 
 
@@ -64,3 +66,15 @@ def test_the_budget_is_told_in_rows_and_time_and_a_finished_study_needs_none() -
         "about 21:41 on two cores with the embedded base"
     )
     assert budget_line(Budget(10, 10, 0, 0, 0.0)) == "10 cells, 10 of them done"
+
+
+def test_tables_are_written_again_and_a_link_in_their_place_is_not_followed(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("mine")
+    (tmp_path / "trigger_table.md").symlink_to(kept)
+    table = {"command": "turncoat triggers", **summary()}
+    for _ in range(2):
+        write_tables(tmp_path, table)
+    assert json.loads((tmp_path / "trigger_table.json").read_text()) == table
+    assert (tmp_path / "trigger_table.md").read_text() == as_markdown(table, "turncoat triggers")
+    assert kept.read_text() == "mine"
