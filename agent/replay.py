@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from turncoat.models.classifier import AlertClassifier
@@ -18,6 +16,7 @@ from turncoat.scenarios.errors import RunError
 from turncoat.scenarios.records import Alert, AlertStream
 from turncoat.tools.toolbox import Toolbox
 
+from .checkpoints import open_checkpoints
 from .folder import RunFolder, parse_investigations, plain_investigation
 from .graph import Graph, graph_of
 from .journal import Journal
@@ -68,7 +67,7 @@ def replay(
     """
     order = _same_alerts(streams)
     with ExitStack() as open_things:
-        saver = open_things.enter_context(_checkpoints(folder))
+        saver = open_things.enter_context(open_checkpoints(folder.checkpoints))
         rows = open_things.enter_context(Journal(folder.outcomes))
         timings = open_things.enter_context(Journal(folder.timings))
         cloud = open_things.enter_context(closing(open_sink(sink, folder.path, sink_options)))
@@ -125,29 +124,6 @@ def _same_alerts(streams: Mapping[str, AlertStream]) -> list[str]:
     if len(set(first[1])) != len(first[1]):
         raise RunError("two alerts of the stream share a uid; the campaign must give each step its own key")
     return first[1]
-
-
-@contextmanager
-def _checkpoints(folder: RunFolder) -> Iterator[SqliteSaver]:
-    """The saver on the run folder's SQLite file, which is also the lock of the folder.
-
-    NORMAL leaves out the wait for the disk at each commit: a killed process loses nothing, a power cut may lose the
-    last checkpoints, whose alerts are then investigated again.
-    """
-    if folder.checkpoints.is_symlink():
-        raise RunError(f"{folder.checkpoints}: a link; not made by turncoat, so choose another folder")
-    try:
-        with closing(sqlite3.connect(folder.checkpoints, check_same_thread=False, timeout=0.5)) as connection:
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            # The file may come from anybody: plain values only, no class is ever constructed from it.
-            saver = SqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
-            saver.setup()
-            connection.execute("PRAGMA user_version=1")  # a write takes the lock, which is held until the end
-            yield saver
-    except sqlite3.Error as fault:
-        cure = "another run uses the folder" if "locked" in str(fault) else "free some space, or choose an empty folder"
-        raise RunError(f"{folder.checkpoints}: {fault}; {cure}") from fault
 
 
 def _seats(

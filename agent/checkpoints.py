@@ -1,0 +1,45 @@
+"""The graph's checkpoints: one SQLite file per run folder, which is also the folder's lock."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite import SqliteSaver
+
+from turncoat.scenarios.errors import RunError
+
+
+@contextmanager
+def open_checkpoints(path: Path) -> Iterator[SqliteSaver]:
+    """A saver on the file, made if need be; no other process gets one on it before this one is closed.
+
+    NORMAL leaves out the wait for the disk at each commit: a killed process loses nothing, a power cut may lose the
+    last checkpoints, whose alerts are then investigated again.
+
+    Raises:
+        RunError: The file is a link, in use, no database, or cannot be written.
+    """
+    if path.is_symlink():
+        raise RunError(f"{path}: a link; not made by turncoat, so choose another folder")
+    try:
+        with closing(sqlite3.connect(path, check_same_thread=False, timeout=0.5)) as connection:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            # The file may come from anybody: plain values only, no class is ever constructed from it.
+            saver = SqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+            saver.setup()
+            connection.execute("PRAGMA user_version=1")  # a write takes the lock, which is held until the end
+            try:
+                yield saver
+            finally:
+                # LangGraph saves in a thread of its own and, on Ctrl-C, need not have waited for it. To close a
+                # connection in the middle of another thread's statement crashes the process, so wait for our turn.
+                with saver.lock:
+                    connection.close()
+    except sqlite3.Error as fault:
+        cure = "another run uses the folder" if "locked" in str(fault) else "free some space, or choose an empty folder"
+        raise RunError(f"{path}: {fault}; {cure}") from fault

@@ -1,0 +1,42 @@
+"""The saver under the graph: what happens when it is closed while one of the graph's threads still saves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SAVES_WHILE_IT_IS_CLOSED = """
+import sqlite3, sys, threading, time
+from pathlib import Path
+from langgraph.checkpoint.base import empty_checkpoint
+from turncoat.agent.checkpoints import open_checkpoints
+
+for attempt in range(40):
+    saved = []
+    with open_checkpoints(Path(sys.argv[1]) / f"{attempt}.sqlite") as saver:
+        config = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+
+        def save():
+            try:
+                while len(saved) < 5000:
+                    saver.put(config, empty_checkpoint(), {}, {})
+                    saved.append(None)
+            except sqlite3.ProgrammingError:  # closed: a save that came too late
+                pass
+
+        thread = threading.Thread(target=save)
+        thread.start()
+        while not saved:
+            time.sleep(attempt / 40_000)
+    assert len(saved) < 5000, "the thread was done before the saver was closed"
+    thread.join()
+print("whole")
+"""
+
+
+def test_closing_waits_for_a_save_of_another_thread(tmp_path: Path) -> None:
+    """In a process of its own: SQLite's answer to a close in the middle of a statement is a segmentation fault."""
+    program = (sys.executable, "-c", SAVES_WHILE_IT_IS_CLOSED, str(tmp_path))
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "whole\n", "")
