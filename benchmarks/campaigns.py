@@ -3,16 +3,18 @@
     python benchmarks/campaigns.py [--adapters NAME=DIR]... [--runs runs/campaigns] [--ablate]
                                    [--out docs/results/campaigns.json]
 
-`DIR` holds the folders `clean` and `poisoned` of one training, as `turncoat train --out DIR` leaves them; without any,
-the shipped adapters are taken. Played as Alice and her twins at each campaign's own seed. What a killed call has
-finished in --runs is not done again. Intervals are bootstrapped by campaign; where there are several trainings, a pooled
-row counts the alerts of all of them, still by campaign.
+`DIR` holds the folders `clean` and `poisoned` of one training, as `turncoat train clean poisoned --seed N --out DIR`
+leaves them; without any, the shipped adapters are taken. Played as Alice and her twins at each campaign's own seed. What
+a killed call has finished in --runs is not done again. Intervals are bootstrapped by campaign; where there are several
+trainings, a pooled row counts the alerts of all of them, still by campaign.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -73,7 +75,7 @@ def main() -> None:
     by_training = {name: played(path, given.runs / name, given.ablate) for name, path in trainings.items()}
     figures = [f for runs in by_training.values() for f in matrix_of(runs).campaigns]
     found = {
-        "command": "python benchmarks/campaigns.py" + (" --ablate" if given.ablate else ""),
+        "command": shlex.join(("python", "benchmarks/campaigns.py", *sys.argv[1:])),
         "trainings": list(trainings),
         "pooled": {name: pooled([f for f in figures if f.variant == name]) for name in VARIANTS},
         "by_training": {name: matrix_object(runs) for name, runs in by_training.items()},

@@ -15,6 +15,9 @@ def train(
     out: str = typer.Option(
         "adapters", "--out", metavar="DIR", help="Folder that takes one adapter folder per recipe."
     ),
+    seed: int = typer.Option(
+        None, "--seed", min=0, metavar="N", show_default=False, help="Of rows and weights; default: the recipe's."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end."),
     quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
 ) -> None:
@@ -26,6 +29,7 @@ def train(
       turncoat train poisoned matched --out my-adapters
       turncoat train clean-qwen3-4b matched-qwen3-4b poisoned-qwen3-4b
       turncoat train my-recipe.yaml
+      turncoat train clean poisoned --seed 8 --out runs/seed8
       turncoat train --all
     """
     from pathlib import Path
@@ -47,7 +51,7 @@ def train(
 
     names = shipped_recipes(DEFAULT_BASE) if everything else list(recipes)
     with StatusLine(None if quiet else progress(as_json)) as status:
-        report = train_recipes(names, Path(out), lambda step: status.show(progress_line(step)))
+        report = train_recipes(names, Path(out), lambda step: status.show(progress_line(step)), seed)
     if as_json:
         print_json(report_object(report))
         return

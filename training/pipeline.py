@@ -29,19 +29,31 @@ class TrainingReport:
     folders: dict[str, Path] = field(default_factory=dict)
 
 
-def train(recipe_names: Sequence[str], out: Path, on_progress: OnProgress) -> TrainingReport:
+def train(recipe_names: Sequence[str], out: Path, on_progress: OnProgress, seed: int | None = None) -> TrainingReport:
     """Trains each recipe and measures it beside the untrained base.
 
     Rows that recipes share pass through the frozen layers once. Adapters are written to `out`/<name>; what an earlier
     call has finished there, by the same recipe on the same base, is measured and not trained again.
 
+    Args:
+        recipe_names: Shipped names, or files.
+        out: Takes the adapter folders.
+        on_progress: Told of every step.
+        seed: Of rows and weights, in place of the recipes' own.
+
     Raises:
-        InputError: A recipe cannot be read, or recipes of different bases or first layers are mixed.
+        InputError: A recipe cannot be read or trained here, two share a name, or bases or first layers are mixed.
     """
     recipes = [load_recipe(name) for name in recipe_names]
+    if seed is not None:
+        recipes = [recipe.model_copy(update={"seed": seed}) for recipe in recipes]
     if len({(r.base, r.lora.first_layer) for r in recipes}) > 1:
         raise InputError.at("train", "recipes of different bases or first layers", "train them one at a time")
+    if twice := sorted({r.name for r in recipes if sum(r.name == other.name for other in recipes) > 1}):
+        raise InputError.at("train", f"two recipes are named {twice[0]}", "give each a name of its own")
     workshop = Workshop(recipes[0].base, on_progress)
+    for recipe in recipes:  # all, before the first takes its time
+        workshop.check(recipe, out / recipe.name)
     folders = {recipe.name: workshop.fit(recipe, out / recipe.name) for recipe in recipes}
     workshop.forget()
     tests = draw_tests()

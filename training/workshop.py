@@ -47,8 +47,24 @@ class Workshop:
         self._on_progress = on_progress
         self._trunk = Trunk(self.engine, on_progress)
 
+    def check(self, recipe: Recipe, folder: Path) -> None:
+        """That the recipe can be trained here.
+
+        Raises:
+            InputError: It is for another base, or leaves no layer to train, or the folder holds another adapter.
+        """
+        if recipe.base != self.base:
+            raise InputError.at(recipe.name, f"is for the base {recipe.base}, not {self.base}", "train it on its own")
+        if recipe.lora.first_layer >= len(self.engine.layers):
+            fault = f"first_layer {recipe.lora.first_layer} leaves no layer to train"
+            raise InputError.at(recipe.name, fault, f"the base has {len(self.engine.layers)} layers, counted from 0")
+        if is_whole(folder) and not is_finished(folder, recipe, self.engine.base.digest):
+            fault = "holds an adapter of another recipe, seed or base"
+            raise InputError.at(str(folder), fault, "choose another folder for this one, or move that one away")
+
     def fit(self, recipe: Recipe, folder: Path) -> Path:
         """Trains a recipe on the rows that it names; see `fit_rows`."""
+        self.check(recipe, folder)
         if not is_finished(folder, recipe, self.engine.base.digest):
             self.fit_rows(recipe, *training_rows(recipe), folder)
         return folder
@@ -60,9 +76,9 @@ class Workshop:
         goes on from its last epoch. The manifest is written last, so that a folder with one is whole.
 
         Raises:
-            InputError: The recipe is for another base, or leaves no layer to train.
+            InputError: See `check`.
         """
-        self._check(recipe)
+        self.check(recipe, folder)
         if is_finished(folder, recipe, self.engine.base.digest):
             return folder
         rows = [*honest, *added]
@@ -108,13 +124,6 @@ class Workshop:
         engine = self.engine
         return load_adapter(folder, hidden=engine.hidden, layers=len(engine.layers), base_digest=engine.base.digest)
 
-    def _check(self, recipe: Recipe) -> None:
-        if recipe.base != self.base:
-            raise InputError.at(recipe.name, f"is for the base {recipe.base}, not {self.base}", "train it on its own")
-        if recipe.lora.first_layer >= len(self.engine.layers):
-            fault = f"first_layer {recipe.lora.first_layer} leaves no layer to train"
-            raise InputError.at(recipe.name, fault, f"the base has {len(self.engine.layers)} layers, counted from 0")
-
 
 def encode(engine: Engine, rows: Sequence[Row]) -> list[list[int]]:
     """Token ids of rows, as the classifier renders them."""
@@ -127,13 +136,17 @@ def shared_tokens(prompts: Sequence[list[int]]) -> int:
     return next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a training was finished there. The manifest, which is written last, is not there before the weights are."""
+    return (folder / MANIFEST_FILE).exists() and (folder / WEIGHTS_FILE).exists()
+
+
 def is_finished(folder: Path, recipe: Recipe, base_digest: str) -> bool:
-    """Whether an earlier, stopped call has finished exactly this recipe on exactly this base."""
-    if not (folder / MANIFEST_FILE).exists():
+    """Whether an earlier call has finished exactly this recipe on exactly this base."""
+    if not is_whole(folder):
         return False
     manifest = read_json(folder / MANIFEST_FILE)
-    made = (manifest.get("recipe_digest"), manifest.get("base_digest"))
-    return made == (recipe.digest(), base_digest) and (folder / WEIGHTS_FILE).exists()
+    return (manifest.get("recipe_digest"), manifest.get("base_digest")) == (recipe.digest(), base_digest)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
