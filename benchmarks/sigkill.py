@@ -4,9 +4,10 @@
                                  [--out docs/results/sigkill.json]
 
 The campaign is the flagship with little noise and one twin. One undisturbed run is the reference. Each trial starts the
-run as a process of its own, kills it at a moment drawn uniformly over the reference's wall time (start-up included), and
-lets `turncoat resume` finish it; a run that had not begun is started again. Compared are decisions, margins, and what
-reached the cloud: the items of the queue, or the requests that a webhook which fails 30 % of the time has taken in.
+run as a process of its own, kills it, and lets `turncoat resume` finish it; a run that had not begun is started again. One
+kill in five strikes before the first row is written and one after the last, uniformly over the time that the reference took
+for that; the others strike between, after a number of rows that is drawn uniformly. Compared are decisions, margins, and
+what reached the cloud: the items of the queue, or the requests that a webhook which fails 30 % of the time has taken in.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import argparse
 import importlib.util
 import json
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,9 @@ from turncoat.scenarios.loader import campaign_text, load_campaign
 TURNCOAT = (sys.executable, "-c", "from turncoat.console.cli import main; main()")
 TOLERANCE = 1e-6
 """On the logit margin. Batches are a function of the inputs, so resumed runs should differ by nothing at all."""
+
+
+Trial = dict[str, Any]
 
 
 def small_campaign(folder: Path) -> Path:
@@ -106,6 +112,58 @@ def differences(reference: Path, out: Path, arrived: list[Any], wanted_cloud: se
     }
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """The reference run."""
+
+    out: Path
+    rows: int
+    before_s: float
+    """From the start to the first row."""
+    after_s: float
+    """From the last row to the end."""
+
+
+def undisturbed(campaign: Path, out: Path, variants: list[str]) -> Undisturbed:
+    """Plays the campaign once, in peace."""
+    begun = time.time()
+    process = start(campaign, out, variants, "")
+    wait_for_rows(1, process, out)
+    before_s = time.time() - begun
+    if process.wait():
+        raise SystemExit("the undisturbed run failed")
+    return Undisturbed(out, len(rows_so_far(out)), before_s, time.time() - (out / "outcomes.jsonl").stat().st_mtime)
+
+
+def moments(kills: int, run: Undisturbed, rng: random.Random) -> list[tuple[int, float]]:
+    """When to kill: so many seconds after there are so many rows. One in five before the first, one after the last."""
+    drawn = []
+    for trial in range(kills):
+        phase = trial % 5
+        after_rows = 0 if phase == 0 else run.rows if phase == 4 else rng.randrange(1, run.rows)
+        longest_s = run.before_s if phase == 0 else run.after_s if phase == 4 else 0.01
+        drawn.append((after_rows, rng.uniform(0.0, longest_s)))
+    return drawn
+
+
+def trial(
+    campaign: Path, run: Undisturbed, out: Path, variants: list[str], sink: str, moment: tuple[int, float]
+) -> Trial:
+    """One kill and what was left to find after the resumption."""
+    after_rows, wait_s = moment
+    with receiver() if sink == "webhook" else nullcontext() as server:
+        url = server.url if server else ""
+        process = start(campaign, out, variants, url)
+        wait_for_rows(after_rows, process, out)
+        time.sleep(wait_s)
+        process.kill()
+        process.wait()
+        had = len(rows_so_far(out))
+        finish(campaign, out, variants, url)
+        found = differences(run.out, out, cloud(out, server), set(cloud(run.out, None)))
+    return {"after_rows": after_rows, "and_seconds": round(wait_s, 3), "rows_by_then": had} | found
+
+
 def main() -> None:
     """Measures and writes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -116,38 +174,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results/sigkill.json"))
     given = parser.parse_args()
     variants = given.variant or ["clean", "poisoned"]
-    rng = random.Random(given.seed)
     trials = []
     with tempfile.TemporaryDirectory() as scratch:
-        campaign, reference = small_campaign(Path(scratch)), Path(scratch) / "undisturbed"
-        begun = time.perf_counter()
-        if start(campaign, reference, variants, "").wait():
-            raise SystemExit("the undisturbed run failed")
-        whole_s = time.perf_counter() - begun
-        escalated = set(cloud(reference, None))
-        for trial in range(given.kills):
-            out = Path(scratch) / f"killed-{trial}"
-            after_s = rng.uniform(0.0, whole_s)
-            with receiver() if given.sink == "webhook" else nullcontext() as server:
-                url = server.url if server else ""
-                process = start(campaign, out, variants, url)
-                time.sleep(after_s)
-                process.kill()
-                process.wait()
-                had = len(rows_so_far(out))
-                finish(campaign, out, variants, url)
-                found = differences(reference, out, cloud(out, server), escalated)
-            trials.append({"killed_after_s": round(after_s, 2), "rows_by_then": had} | found)
-            print(f"{trial + 1} of {given.kills}: killed after {after_s:.1f} s with {had} rows", flush=True)
+        campaign = small_campaign(Path(scratch))
+        run = undisturbed(campaign, Path(scratch) / "undisturbed", variants)
+        for number, moment in enumerate(moments(given.kills, run, random.Random(given.seed)), 1):
+            trials.append(trial(campaign, run, Path(scratch) / f"killed-{number}", variants, given.sink, moment))
+            print(f"{number} of {given.kills}: killed with {trials[-1]['rows_by_then']} of {run.rows} rows", flush=True)
     wrong = [t for t in trials if any(t[k] for k in t if k.endswith(("lost", "twice", "changed")))
              or t["largest_margin_change"] > TOLERANCE]  # fmt: skip
     summary = {
-        "command": f"python benchmarks/sigkill.py --kills {given.kills} --sink {given.sink} --seed {given.seed}",
+        "command": shlex.join(("python", "benchmarks/sigkill.py", *sys.argv[1:])),
         "variants": variants,
-        "undisturbed_s": round(whole_s, 1),
+        "rows": run.rows,
+        "undisturbed_s": {"before_the_first_row": round(run.before_s, 1), "after_the_last": round(run.after_s, 1)},
         "tolerance_on_margin": TOLERANCE,
         "kills": len(trials),
         "kills_before_the_first_row": sum(t["rows_by_then"] == 0 for t in trials),
+        "kills_between": sum(0 < t["rows_by_then"] < run.rows for t in trials),
+        "kills_after_the_last_row": sum(t["rows_by_then"] == run.rows for t in trials),
         "trials_with_a_difference": len(wrong),
         "largest_margin_change": max((t["largest_margin_change"] for t in trials), default=0.0),
         "trials": trials,
@@ -157,8 +202,14 @@ def main() -> None:
     print(f"{len(trials)} kills, {len(wrong)} with a difference; written to {given.out}")
 
 
+def wait_for_rows(count: int, process: subprocess.Popen[bytes], out: Path) -> None:
+    """Returns when a run has written so many rows, or has ended."""
+    while len(rows_so_far(out)) < count and process.poll() is None:
+        time.sleep(0.002)
+
+
 def rows_so_far(out: Path) -> list[bytes]:
-    """Whole lines at the moment of the kill."""
+    """Whole lines that are in the file by now."""
     file = out / "outcomes.jsonl"
     return file.read_bytes().split(b"\n")[:-1] if file.exists() else []
 
