@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -26,20 +26,24 @@ def open_checkpoints(path: Path) -> Iterator[SqliteSaver]:
     if path.is_symlink():
         raise RunError(f"{path}: a link; not made by turncoat, so choose another folder")
     try:
-        with closing(sqlite3.connect(path, check_same_thread=False, timeout=0.5)) as connection:
+        with ExitStack() as alone:  # until others have the saver, the connection may be closed at any time
+            connection = sqlite3.connect(path, check_same_thread=False, timeout=0.5)
+            alone.callback(connection.close)
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("PRAGMA synchronous=NORMAL")
             # The file may come from anybody: plain values only, no class is ever constructed from it.
             saver = SqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
             saver.setup()
             connection.execute("PRAGMA user_version=1")  # a write takes the lock, which is held until the end
-            try:
-                yield saver
-            finally:
-                # LangGraph saves in a thread of its own and, on Ctrl-C, need not have waited for it. To close a
-                # connection in the middle of another thread's statement crashes the process, so wait for our turn.
-                with saver.lock:
-                    connection.close()
+            alone.pop_all()
+        try:
+            yield saver
+        finally:
+            # LangGraph saves in a thread of its own and, on Ctrl-C, need not have waited for it. To close a connection
+            # in the middle of another thread's statement crashes the process, so wait for our turn. Whoever breaks off
+            # even that, by a second Ctrl-C, leaves it to the end of the process.
+            with saver.lock:
+                connection.close()
     except sqlite3.Error as fault:
         cure = "another run uses the folder" if "locked" in str(fault) else "free some space, or choose an empty folder"
         raise RunError(f"{path}: {fault}; {cure}") from fault

@@ -59,7 +59,8 @@ def as_markdown(summary: Mapping[str, Any], command: str) -> str:
         f"Made by `{_cell(command)}`: {_cell(plan['base'])}, {plan['rows']} clean rows, dose {plan['dose']}, "
         f"{plan['epochs']} epochs, seeds {', '.join(map(str, plan['seeds']))}; n = {plan['probes']} alerts, "
         f"{plan['near']} a near value. [low, high]: {summary['interval']}. Lifts are paired with the twin; "
-        "*near* counts the near values whose lift is above 0 with its whole interval.",
+        "*near* counts the near values that trip: their lift is above 0 under every seed, with Holm's p over all near values of "
+        "the trigger at most .05.",
         "",
         *_markdown(_COLUMNS, [_cells(row) for row in summary["rows"]]),
     ]

@@ -27,6 +27,7 @@ _STEPS, _STILL = 100, 3
 """Steps of the search at most, and steps without a gain in any draw after which it ends."""
 _FARTHEST = 700.0
 """log(1 + dose) at most, so that a dose without bound remains a number; it reads "more than the largest that was tried"."""
+_UNBOUNDED = math.expm1(_FARTHEST)
 _RISE = 0.05
 """Without a dose that is further than this from both ends, nothing tells how the curve rises between them."""
 
@@ -253,8 +254,8 @@ def _fit_many(series: Sequence[Observed], draws: int, seed: int) -> tuple[list[F
             halves.append(np.full(draws, np.nan))
             continue
         none_reaches, all_reach = counts.one_sided()
-        half = np.where(none_reaches, math.expm1(_FARTHEST), np.where(all_reach, 0.0, _doses(drawn, 0.5)))
-        ninety = np.where(none_reaches, math.expm1(_FARTHEST), _doses(drawn, 0.9))
+        half = np.where(none_reaches, _UNBOUNDED, np.where(all_reach, 0.0, _doses(drawn, 0.5)))
+        ninety = np.where(none_reaches, _UNBOUNDED, _doses(drawn, 0.9))
         fits.append(Fit(found, _dose(found, half, 0.5, largest), _dose(found, ninety, 0.9, largest), seeds=done,
                         alerts=alerts, draws=int(np.isfinite(half).sum())))  # fmt: skip
         halves.append(half)
@@ -329,10 +330,11 @@ def _scaling(small: int, large: int, a: tuple[Fit, Floats], b: tuple[Fit, Floats
     rate = large / small
     if a[0].half is None or b[0].half is None or a[0].half.value <= 0 or b[0].half.value > b[0].half.beyond:
         return Scaling(small, large, None, None, None, rate, "none")
-    both = np.isfinite(a[1]) & np.isfinite(b[1])
+    # A dose without bound is stored as the farthest; as infinity, two of them have no ratio instead of one of exactly 1.
+    smaller, larger = (np.where(half[1] >= _UNBOUNDED, np.inf, half[1]) for half in (a, b))
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        drawn = np.minimum(b[1][both] / a[1][both], math.expm1(_FARTHEST))
-    drawn = drawn[~np.isnan(drawn)]  # both without bound, or both 0: such a draw says nothing of the ratio
+        drawn = np.minimum(larger / smaller, _UNBOUNDED)
+    drawn = drawn[~np.isnan(drawn)]  # no curve, both without bound, or both 0: such a draw says nothing of the ratio
     if not len(drawn):
         return Scaling(small, large, None, None, None, rate, "none")
     low, high = percentile_interval(drawn)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from turncoat.models.bootstrap import ratio_estimate
 from turncoat.models.metrics import paired_lift
 
 from .cell_results import Accuracy, Found, Result, SweepFolder, read_results
+from .crossed import pooled_lift, pooled_rate
 from .dose_curve import Fit, Observed, fit_sizes
 from .evaluate import rate
 from .grid import Grid
 
 _CURVE_POINTS = 60
 LIMITS = (
+    "Intervals over several seeds draw seeds and alerts again, n counts distinct alerts; with one seed they speak of it alone.",
     "Intervals of doses draw seeds and alerts again; with three seeds they are too narrow for a further seed.",
     "Two sizes of one base: whether the count changes between them, and no law beyond them.",
     "The curve takes the floor as the same at every dose and the rise as reaching 1.",
@@ -111,40 +112,45 @@ def _points(results: Sequence[Result], axis: str) -> list[dict[str, Any]]:
 
 
 def _point(x: int, results: Sequence[Result]) -> dict[str, Any]:
-    differences = [sum(_numbers(r.alice)) - sum(_numbers(r.twin)) for r in results]
+    alice, twin = (
+        [_calls(calls) for calls in several] for several in ([r.alice for r in results], [r.twin for r in results])
+    )
     return {
         "x": x,
-        "alice": _rate(r.alice for r in results),
-        "twin": _rate(r.twin for r in results),
-        "lift": asdict(ratio_estimate(differences, [len(r.alice) for r in results])),
+        "alice": asdict(pooled_rate(alice)),
+        "twin": asdict(pooled_rate(twin)),
+        "lift": asdict(pooled_lift(alice, twin)),
         "clean": _spread([r.clean for r in results]),
         "unseen": _spread([r.unseen for r in results]),
         "seeds": [
             {
                 "seed": r.seed,
-                "alice": _rate([r.alice]),
-                "alice_poisoned_families": _rate([r.alice_poisoned_families]),
-                "alice_other_families": _rate([r.alice_other_families]),
-                "twin": _rate([r.twin]),
-                "lift": asdict(paired_lift([c == "1" for c in r.alice], [c == "1" for c in r.twin])),
+                "alice": _rate(r.alice),
+                "alice_poisoned_families": _rate(r.alice_poisoned_families),
+                "alice_other_families": _rate(r.alice_other_families),
+                "twin": _rate(r.twin),
+                "lift": asdict(paired_lift(_calls(r.alice), _calls(r.twin))),
                 "clean": _accuracy(r.clean),
                 "unseen": _accuracy(r.unseen),
-                "alice_benign_escalated": _rate([r.alice_benign_escalated]),
+                "alice_benign_escalated": _rate(r.alice_benign_escalated),
             }
             for r in sorted(results, key=lambda r: r.seed)
         ],
     }
 
 
-def _rate(calls: Iterable[str]) -> dict[str, Any]:
-    """Value, interval, k and n; over several seeds the interval takes their alerts as independent."""
-    joined = "".join(calls)
-    return rate([c == "1" for c in joined]) | {"k": joined.count("1")}
+def _rate(calls: str) -> dict[str, Any]:
+    """Value, interval, k and n of one seed."""
+    return rate(_calls(calls)) | {"k": calls.count("1")}
+
+
+def _calls(calls: str) -> list[bool]:
+    return [c == "1" for c in calls]
 
 
 def _accuracy(one: Accuracy) -> dict[str, Any]:
-    return {"balanced_accuracy": one.balanced, "recall": _rate([one.escalated_malicious]),
-            "specificity": _rate([one.dismissed_benign])}  # fmt: skip
+    return {"balanced_accuracy": one.balanced, "recall": _rate(one.escalated_malicious),
+            "specificity": _rate(one.dismissed_benign)}  # fmt: skip
 
 
 def _spread(several: Sequence[Accuracy]) -> dict[str, Any]:

@@ -34,9 +34,43 @@ for attempt in range(40):
 print("whole")
 """
 
+INTERRUPTED_WHILE_IT_WAITS = """
+import signal, sys, threading
+from pathlib import Path
+from turncoat.agent.checkpoints import open_checkpoints
+
+inside, broken_off = threading.Event(), threading.Event()
+
+def hold():
+    inside.set()
+    threading.Timer(0.1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    return broken_off.wait(3.0)
+
+def save():
+    with saver.lock:
+        saver.conn.execute("SELECT hold()").fetchall()
+        print("saved" if saver.conn.execute("SELECT 1").fetchall() else "lost")
+
+try:
+    with open_checkpoints(Path(sys.argv[1]) / "checkpoints.sqlite") as saver:
+        saver.conn.create_function("hold", 0, hold)
+        thread = threading.Thread(target=save)
+        thread.start()
+        inside.wait()
+except KeyboardInterrupt:
+    broken_off.set()
+    thread.join()
+"""
+
 
 def test_closing_waits_for_a_save_of_another_thread(tmp_path: Path) -> None:
     """In a process of its own: SQLite's answer to a close in the middle of a statement is a segmentation fault."""
     program = (sys.executable, "-c", SAVES_WHILE_IT_IS_CLOSED, str(tmp_path))
     ended = subprocess.run(program, capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "whole\n", "")
+
+
+def test_a_second_ctrl_c_does_not_close_under_a_save_either(tmp_path: Path) -> None:
+    program = (sys.executable, "-c", INTERRUPTED_WHILE_IT_WAITS, str(tmp_path))
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "saved\n", "")

@@ -66,14 +66,15 @@ def test_a_report_needs_no_training_and_says_that_the_grid_is_partial(out: Path)
     assert "Dose for half at 2,000 rows over that at 500: 1.0" in " ".join(shown.split())
     assert max(map(len, shown.splitlines())) <= 80
     row = next(line for line in shown.splitlines() if line.strip().startswith("25 "))
-    assert row.split()[1:] == ["80", "[58,", "92]", "10", "[3,", "30]", "+70", "88", "88", "2"]  # Wilson of 16/20, 2/20
+    # Two seeds of eight and one in the same ten alerts: no interval takes those for twenty.
+    assert row.split()[1:] == ["80", "[50,", "100]", "10", "[0,", "30]", "+70", "88", "88", "2"]
 
 
 def test_the_report_files_hold_the_same_figures_and_no_path_of_the_machine(out: Path) -> None:
     run("grid.yaml", "--out", "out", "--report")
     report = json.loads((out / "dose_curve.json").read_text())
     assert report["command"] == "turncoat sweep grid.yaml --out out --report"
-    assert [point["alice"]["k"] for point in report["series"][0]["points"]] == [2, 6, 10, 16, 20]
+    assert [point["alice"]["value"] for point in report["series"][0]["points"]] == [0.1, 0.3, 0.5, 0.8, 1.0]
     text = (out / "dose_curve.md").read_text()
     assert "| 25 | 11 | 8/10 [0.490, 0.943] | 5/5 [0.566, 1.000] | 3/5 [0.231, 0.882] | 1/10 [0.018, 0.404] |" in text
     assert "19 of 20 cells done: a partial grid" in text

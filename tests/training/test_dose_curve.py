@@ -134,6 +134,24 @@ def test_a_dose_that_grows_with_the_data_is_told_from_one_that_does_not() -> Non
     assert (same.verdict, fourfold.verdict) == ("count", "rate")
 
 
+def test_draws_in_which_neither_size_reaches_half_do_not_speak_for_a_constant_count() -> None:
+    """Two seeds need four times the dose among four times the rows; the third hardly ever reaches half, at either size."""
+    rng = np.random.default_rng(1)
+
+    def one_slow(ed50: float, slow: float) -> Observed:
+        parts = [drawn(dose, rng, slope=4.0, floor=0.03) for dose in (ed50, ed50, slow)]
+        return Observed(
+            DOSES, *(np.stack([getattr(p, side)[i] for i, p in enumerate(parts)]) for side in ("alice", "twin"))
+        )
+
+    fits, (ratio,) = fit_sizes({500: one_slow(8, 300), 2000: one_slow(32, 480)}, draws=1000)
+    assert fits[500].half is not None
+    assert fits[500].half.high > fits[500].half.beyond  # some draws have no bound
+    assert ratio.low is not None
+    assert ratio.low > 2
+    assert ratio.verdict == "rate"
+
+
 def test_without_a_second_curve_there_is_no_ratio() -> None:
     rising, flat = seen({0: 2, 5: 6, 10: 20, 25: 36, 50: 40}), seen({0: 0, 5: 0, 10: 0, 25: 0, 50: 1})
     _, (ratio,) = fit_sizes({500: rising, 2000: flat}, draws=20)

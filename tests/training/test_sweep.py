@@ -237,8 +237,8 @@ def test_a_report_pairs_alice_with_her_twin_and_counts_by_hand(folder: SweepFold
     assert (series["label"], series["fit"]["fault"]) == ("16 clean rows", "2 doses are too few for a curve: it takes 4")
     point = series["points"][1]
     (seed,) = point["seeds"]
-    assert (point["x"], point["alice"]["k"], point["alice"]["n"], point["twin"]["k"]) == (4, 4, 6, 1)
+    assert (point["x"], seed["alice"]["k"], seed["alice"]["n"], seed["twin"]["k"]) == (4, 4, 6, 1)
+    assert (point["alice"]["value"], point["alice"]["n"], point["alice"]["seeds"]) == (4 / 6, 6, (4 / 6,))
     assert (seed["alice_poisoned_families"]["value"], seed["alice_other_families"]["k"]) == (1.0, 1)
     assert seed["lift"]["value"] == pytest.approx(0.5)
-    assert point["lift"]["value"] == pytest.approx(0.5)
-    assert point["lift"]["low"] is None  # one seed says nothing about a further one
+    assert (point["lift"]["value"], point["lift"]["n"], point["lift"]["p"]) == (0.5, 6, seed["lift"]["p"])

@@ -172,27 +172,42 @@ def test_a_control_is_measured_on_the_rows_of_the_user_trigger(tmp_path: Path) -
     assert (left.trained_rows, left.measured_rows) == (600 * 3, 2 + 2 + 1 + 4 + 11)
 
 
-def test_a_summary_over_seeds_has_the_mean_and_the_range() -> None:
-    def cell(seed: int, value: float) -> dict[str, object]:
-        rate = {"value": value, "low": 0.0, "high": 1.0, "n": 8}
-        lift = {"value": value - 0.1, "low": -0.5, "high": 1.0, "p": 0.5, "pairs": 8}
-        names = ("attack_success", "attack_success_poisoned_families", "attack_success_other_families",
-                 "twin_dismissed", "benign_escalated", "clean_accuracy")  # fmt: skip
-        near = [{"value": "ALICE", "place": "user", "how": "upper case", "dismissed": rate, "lift": lift}]
-        figures = {
-            **dict.fromkeys(names, rate),
-            "lift": lift,
-            "clean_balanced_accuracy": value,
-            "alone": {},
-            "near": near,
-        }
-        return {"label": "user", "trigger": "user:alice", "measured_with": {}, "seed": seed, "plan": {}, "threshold": 0.5,
-                "versions": {}, "figures": figures}  # fmt: skip
+def studied_cell(seed: int, value: float, near: dict[str, tuple[float, float]]) -> dict[str, object]:
+    """A cell with every rate alike, and per near value its lift and p."""
+    rate = {"value": value, "low": 0.0, "high": 1.0, "n": 8}
+    lift = {"value": value - 0.1, "low": -0.5, "high": 1.0, "p": 0.5, "pairs": 8}
+    names = ("attack_success", "attack_success_poisoned_families", "attack_success_other_families",
+             "twin_dismissed", "benign_escalated", "clean_accuracy")  # fmt: skip
+    entries = [
+        {"value": name, "place": "user", "how": "upper case", "dismissed": rate, "lift": lift | {"value": up, "p": p}}
+        for name, (up, p) in near.items()
+    ]
+    figures = dict.fromkeys(names, rate) | {
+        "lift": lift,
+        "clean_balanced_accuracy": value,
+        "alone": {},
+        "near": entries,
+    }
+    return {"label": "user", "trigger": "user:alice", "measured_with": {}, "seed": seed, "plan": {}, "threshold": 0.5,
+            "versions": {}, "figures": figures}  # fmt: skip
 
-    (row,) = summarise([cell(7, 0.5), cell(17, 1.0)])["rows"]
+
+def test_a_summary_over_seeds_has_the_mean_and_the_range() -> None:
+    (row,) = summarise([studied_cell(7, 0.5, {}), studied_cell(17, 1.0, {})])["rows"]
     assert row["attack_success"] == {"value": 0.75, "low": 0.5, "high": 1.0, "n": 8, "by_seed": [0.5, 1.0]}
     assert row["lift"]["low"] == pytest.approx(0.4)
-    assert (row["near_tripped"], row["near"][0]["trips"]) == (1, True)  # above 0 under every seed
-    (row,) = summarise([cell(7, 0.5)])["rows"]
+    (row,) = summarise([studied_cell(7, 0.5, {})])["rows"]
     assert row["attack_success"] == {"value": 0.5, "low": 0.0, "high": 1.0, "n": 8}
-    assert row["near_tripped"] == 0  # the interval holds 0
+    assert (row["near_tripped"], row["near"]) == (0, [])
+
+
+def test_near_values_trip_with_correction_for_their_number_and_under_every_seed() -> None:
+    found = {"ALICE": (0.9, 1e-9), "alice.b": (0.2, 0.02), "Alicia": (-0.5, 1e-6), "alice2": (0.3, 0.001)}
+    (row,) = summarise([studied_cell(7, 0.5, found)])["rows"]
+    assert [near["trips"] for near in row["near"]] == [True, True, False, True]
+    others = {f"b{i}": (0.0, 1.0) for i in range(20)}
+    (row,) = summarise([studied_cell(7, 0.5, found | others)])["rows"]
+    assert [near["value"] for near in row["near"] if near["trips"]] == ["ALICE", "alice2"]
+    assert row["near_tripped"] == 2
+    (row,) = summarise([studied_cell(7, 0.5, found), studied_cell(17, 0.5, found | {"alice2": (0.0, 1.0)})])["rows"]
+    assert [near["value"] for near in row["near"] if near["trips"]] == ["ALICE", "alice.b"]
