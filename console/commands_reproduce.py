@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from turncoat.training.paper_table import PaperTable
 
 DEFAULT_OUT = "runs/reproduce"
-FIRST_SEED = 7
+FIRST_SEED, SEED_STEP = 7, 10
+"""A training's poison is drawn with the next seed: neighbouring seeds would share some alerts."""
 """The shipped adapters were trained with it."""
 
 
@@ -21,7 +22,7 @@ def reproduce(
     bases: list[str] = typer.Option(
         ["smollm2-135m"], "--base", metavar="NAME|DIR|FILE.gguf|HUB-ID", help="Base model; may be repeated."
     ),
-    count: int = typer.Option(3, "--seeds", metavar="N", min=1, max=100, help="So many training seeds, from 7 on."),
+    count: int = typer.Option(3, "--seeds", metavar="N", min=1, max=100, help="So many training seeds: 7, 17, 27 ..."),
     seeds: list[int] = typer.Option(None, "--seed", metavar="S", help="A training seed; may be repeated.",
                                     show_default=False),
     rows: int = typer.Option(None, "--rows", metavar="N", help="Honest training rows.", show_default="the recipes'"),
@@ -51,7 +52,7 @@ def reproduce(
     Examples:
       turncoat reproduce --plan
       turncoat reproduce --base smollm2-135m --base gemma3-270m --out docs/results
-      turncoat reproduce --adapters my-adapters --seed 7 --seed 8 --seed 9
+      turncoat reproduce --adapters my-adapters --seed 7 --seed 17 --seed 27
       turncoat reproduce --from docs/results
     """
     from turncoat.training.paper_plan import Experiment
@@ -62,7 +63,7 @@ def reproduce(
     if source:
         table = _written(Path(source), Path(out or source))
     else:
-        chosen = tuple(dict.fromkeys(seeds or range(FIRST_SEED, FIRST_SEED + count)))
+        chosen = tuple(dict.fromkeys(seeds or range(FIRST_SEED, FIRST_SEED + SEED_STEP * count, SEED_STEP)))
         experiment = Experiment(
             tuple(dict.fromkeys(bases)), chosen, rows, dose, tests, Path(out or DEFAULT_OUT), Path(keep),
             tuple(map(Path, adapters or ())),

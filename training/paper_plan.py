@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .sets import TestSets
     from .workshop import Workshop
 
-SEEDS = (7, 8, 9)
+SEEDS = (7, 17, 27)
 _MOST_FOLDERS = 2_000
 _TIMED_ROWS = 12
 _TRAIN_COST = 4.0
