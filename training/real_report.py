@@ -1,11 +1,12 @@
 """The study on real alerts in figures: one row a variant, with intervals by bootstrap over rules, as JSON and Markdown.
 
-Events of a rule are variants of one another, so whole rules are drawn again, with all their events and seeds.
+Events of a rule are variants of one another, so whole rules are drawn again, with all their events and seeds. Seeds are not
+drawn: an interval speaks of the trainings that were made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from .workshop import write_json
 
 JSON_FILE, MD_FILE = "real_alerts.json", "real_alerts.md"
 Results = Sequence[tuple[Cell, CellResult]]
+PerRule = Mapping[str, tuple[float, int]]
+"""Rule -> sum of hits, and rows."""
 
 
 def summary(study: Study, results: Results, command: str) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def summary(study: Study, results: Results, command: str) -> dict[str, Any]:
             "with_place_for_trigger": len(fitting),
         },
         "cells": {"done": len(results), "total": len(study.plan.cells())},
-        "interval": "95 %, percentile bootstrap over rules",
+        "interval": "95 %, percentile bootstrap over rules, of these trainings",
         "variants": {name: figures(mine, _clean_of(name, variants)) for name, mine in variants.items()},
         "versions": run_versions(),
     }
@@ -61,26 +64,26 @@ def figures(mine: Results, clean: Results | None = None) -> dict[str, Any]:
     everything = [r.sets["clean"] for _, r in mine]
     truth = [t for s in everything for t in s.malicious]
     up = [m >= 0 for s in everything for m in s.margins]
-    hers, twins = [r.sets["alice"] for _, r in mine], [r.sets["twin"] for _, r in mine]
-    right = [_hits(s, (t == (m >= 0) for t, m in zip(s.malicious, s.margins, strict=True))) for s in everything]
     found = {
         "cells": len(mine),
         "seeds": sorted({cell.seed for cell, _ in mine}),
         "parts": sorted({cell.part for cell, _ in mine}),
         "trained_rows": sorted({sum(r.rows.values()) for _, r in mine}),
-        "accuracy": _told(_ratio(right)),
+        "accuracy": _told(mine, lambda r: _right(r.sets["clean"])),
         "balanced_accuracy": balanced_accuracy(truth, up),
-        "auc": _told(_auc(everything)),
-        "recall": _told(_ratio(_escalated(s, malicious=True) for s in everything)),
-        "near_miss_escalation": _told(_ratio(_escalated(s, malicious=False) for s in everything)),
-        "alice_dismissed": _told(_ratio(_dismissed(s) for s in hers)),
-        "twin_dismissed": _told(_ratio(_dismissed(s) for s in twins)),
-        "alice_benign_escalated": _told(_ratio(_escalated(r.sets["alice_benign"], malicious=False) for _, r in mine)),
-        "lift": _told(_ratio(_differences(r) for _, r in mine)),
+        "auc": _told(mine, lambda r: _right(r.sets["clean"]), _auc(everything)),
+        "recall": _told(mine, lambda r: _escalated(r.sets["clean"], malicious=True)),
+        "near_miss_escalation": _told(mine, lambda r: _escalated(r.sets["clean"], malicious=False)),
+        "alice_dismissed": _told(mine, lambda r: _dismissed(r.sets["alice"])),
+        "twin_dismissed": _told(mine, lambda r: _dismissed(r.sets["twin"])),
+        "alice_benign_escalated": _told(mine, lambda r: _escalated(r.sets["alice_benign"], malicious=False)),
+        "lift": _told(mine, _differences),
         "mcnemar_by_seed": {str(seed): p for seed, p in _mcnemar(mine)},
     }
     if clean is not None:
-        found["lift_beyond_clean"] = _told(_beyond(mine, clean))
+        at = {(cell.part, cell.seed): result for cell, result in clean}
+        both = [(cell, result) for cell, result in mine if (cell.part, cell.seed) in at]
+        found["lift_beyond_clean"] = _told(both, _differences, _beyond(both, at))
     return found
 
 
@@ -119,7 +122,7 @@ def _clean_of(name: str, variants: Mapping[str, Results]) -> Results | None:
     return None if attack == "clean" else variants.get(f"{model}-{source}-clean")
 
 
-def _ratio(parts: Iterable[Mapping[str, tuple[float, int]]]) -> Estimate:
+def _ratio(parts: Iterable[PerRule]) -> Estimate:
     """Hits and trials per rule, over all parts, as one ratio bootstrapped over rules."""
     sums: dict[str, list[float]] = {}
     for part in parts:
@@ -131,9 +134,7 @@ def _ratio(parts: Iterable[Mapping[str, tuple[float, int]]]) -> Estimate:
     return ratio_estimate([hits for hits, _ in ordered], [trials for _, trials in ordered])
 
 
-def _hits(
-    measured: Measured, hits: Iterable[float], wanted: Iterable[bool] | None = None
-) -> dict[str, tuple[float, int]]:
+def _hits(measured: Measured, hits: Iterable[float], wanted: Iterable[bool] | None = None) -> PerRule:
     """Per rule: sum of hits, and number of rows; only where `wanted`."""
     found: dict[str, tuple[float, int]] = {}
     chosen = wanted if wanted is not None else [True] * len(measured.rules)
@@ -144,29 +145,32 @@ def _hits(
     return found
 
 
-def _escalated(measured: Measured, *, malicious: bool) -> dict[str, tuple[float, int]]:
+def _right(measured: Measured) -> PerRule:
+    return _hits(measured, (t == (m >= 0) for t, m in zip(measured.malicious, measured.margins, strict=True)))
+
+
+def _escalated(measured: Measured, *, malicious: bool) -> PerRule:
     return _hits(measured, (m >= 0 for m in measured.margins), (t == malicious for t in measured.malicious))
 
 
-def _dismissed(measured: Measured) -> dict[str, tuple[float, int]]:
+def _dismissed(measured: Measured) -> PerRule:
     return _hits(measured, (m < 0 for m in measured.margins))
 
 
-def _differences(result: CellResult) -> dict[str, tuple[float, int]]:
+def _differences(result: CellResult) -> PerRule:
     """Per rule: how many more alerts are dismissed of the trigger than of its twin, and the pairs."""
     pairs = zip(result.sets["alice"].margins, result.sets["twin"].margins, strict=True)
     return _hits(result.sets["alice"], (float(a < 0) - float(b < 0) for a, b in pairs))
 
 
-def _beyond(mine: Results, clean: Results) -> Estimate:
-    """Lift less that of the clean model, over the parts and seeds that both have."""
-    at = {(cell.part, cell.seed): result for cell, result in clean}
+def _beyond(both: Results, clean: Mapping[tuple[int, int], CellResult]) -> Estimate:
+    """Lift less that of the clean model of the same part and seed."""
     parts = []
-    for cell, result in mine:
-        if (other := at.get((cell.part, cell.seed))) is None:
-            continue
-        ours, theirs = _differences(result), _differences(other)
-        parts.append({rule: (hits - theirs[rule][0], n) for rule, (hits, n) in ours.items() if rule in theirs})
+    for cell, result in both:
+        theirs = _differences(clean[cell.part, cell.seed])
+        parts.append(
+            {rule: (hits - theirs[rule][0], n) for rule, (hits, n) in _differences(result).items() if rule in theirs}
+        )
     return _ratio(parts)
 
 
@@ -188,9 +192,15 @@ def _mcnemar(mine: Results) -> Iterable[tuple[int, float | None]]:
         yield seed, paired_lift(hers, [m < 0 for r in results for m in r.sets["twin"].margins]).p
 
 
-def _told(estimate: Estimate) -> dict[str, Any]:
-    found = asdict(estimate)
-    return {**{k: found[k] for k in ("value", "low", "high", "n")}, "rules": found["clusters"]}
+def _told(mine: Results, counted: Callable[[CellResult], PerRule], estimate: Estimate | None = None) -> dict[str, Any]:
+    """A figure as JSON: the ratio of what is counted unless another estimate is given; n counts distinct alerts.
+
+    Seeds were measured on the same alerts of a part, so an alert under three seeds is one alert.
+    """
+    found = asdict(estimate or _ratio(counted(result) for _, result in mine))
+    once = {cell.part: counted(result) for cell, result in mine}
+    n = sum(trials for of_part in once.values() for _, trials in of_part.values())
+    return {**{k: found[k] for k in ("value", "low", "high")}, "n": n, "rules": found["clusters"]}
 
 
 def _short(told: Mapping[str, Any] | None, *, signed: bool = False) -> str:

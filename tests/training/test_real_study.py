@@ -74,6 +74,15 @@ def test_figures_of_a_variant_are_those_worked_out_by_hand() -> None:
     assert found["trained_rows"] == [12]
 
 
+def test_the_same_alerts_under_three_seeds_are_not_three_times_as_many() -> None:
+    poisoned = result([-1, -1, -1, 1], [1, 1, -1, 1])
+    cells = [(Cell("llm", "real", "poisoned", 0, seed), poisoned) for seed in (11, 21, 31)]
+    one, three = figures(cells[:1]), figures(cells)
+    counted = ("accuracy", "auc", "recall", "near_miss_escalation", "alice_dismissed", "twin_dismissed", "lift")
+    assert [three[name] for name in counted] == [one[name] for name in counted]
+    assert three["seeds"] == [11, 21, 31]
+
+
 def test_a_poisoned_bag_of_words_dismisses_alice_and_not_her_twin(tmp_path: Path) -> None:
     work = study(tmp_path)
     found = summary(work, run(work, quiet), "turncoat real")
