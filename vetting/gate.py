@@ -105,7 +105,11 @@ def rule(reports: Sequence[DetectorReport]) -> tuple[Ruling, str]:
         return "review", f"without {', '.join(missing)} nothing can be allowed"
     if gaps := [gap for report in reports for gap in report.untested]:
         return "review", "; ".join(gaps)
-    return "allow", next(r.why for r in reports if r.detector in REQUIRED)
+    # With what the scans covered: an `allow` says nothing about a pair that was not tried.
+    scans = {report.detector: report.why for report in reports if report.detector in (*REQUIRED, PairScan.name)}
+    return "allow", "; ".join(
+        ({PairScan.name: "no pair of values was tried"} | scans)[name] for name in (*REQUIRED, PairScan.name)
+    )
 
 
 def _examined(detector: Detector, examination: Examination) -> DetectorReport:

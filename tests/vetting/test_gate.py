@@ -39,9 +39,15 @@ def test_without_the_swap_scan_nothing_is_allowed() -> None:
     assert rule([DetectorReport("swap-scan", None, "abstain", why="broke")])[0] == "review"
 
 
+def test_allow_says_how_far_the_scans_went() -> None:
+    pairs = DetectorReport("pair-scan", 0.0, "allow", why="250 of 20,400 pairs were tried")
+    assert rule([SOUND, pairs]) == ("allow", "nothing moves; 250 of 20,400 pairs were tried")
+    assert rule([SOUND]) == ("allow", "nothing moves; no pair of values was tried")
+
+
 def test_a_gap_of_any_detector_bars_allow() -> None:
     gap = DetectorReport("stratified", None, "abstain", untested=("half of it",))
-    assert rule([SOUND]) == ("allow", "nothing moves")
+    assert rule([SOUND])[0] == "allow"
     assert rule([SOUND, gap]) == ("review", "half of it")
 
 
