@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -36,8 +37,12 @@ def parse_object(text: str | bytes, place: object) -> dict[str, Any]:
     return value
 
 
-def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_rows(path: Path, *, endless: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a file with their places (`file:line`); a torn last line is passed over. No file: no rows.
+
+    Args:
+        path: The file. Memory holds one line of it at a time.
+        endless: Whether it grows on and on, and may be of any size.
 
     Raises:
         RunError: A line is no JSON object, or line or file are larger than anything that we write.
@@ -46,10 +51,10 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     if path.is_symlink() or not path.is_file():
         raise RunError(f"{path}: a link, or no regular file; not written by turncoat, so choose another folder")
-    if path.stat().st_size > MAX_FILE_BYTES:
+    if not endless and path.stat().st_size > MAX_FILE_BYTES:
         raise RunError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; not written by turncoat")
     with path.open("rb") as file:
-        for number in range(1, MAX_FILE_BYTES):
+        for number in itertools.count(1):
             line = file.readline(MAX_LINE_BYTES + 1)
             if len(line) > MAX_LINE_BYTES:
                 raise RunError(f"{path}:{number}: a line of more than {MAX_LINE_BYTES >> 20} MiB; not one of ours")
@@ -61,12 +66,13 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 class Journal:
     """Appends rows, each flushed as it comes. Opening cuts off a torn last line and keeps the rest in `rows`."""
 
-    def __init__(self, path: Path, *, durable: bool = False) -> None:
+    def __init__(self, path: Path, *, durable: bool = False, read: bool = True) -> None:
         """Opens or creates the file.
 
         Args:
             path: The file.
             durable: Each row is on the disk before `append` returns: a power cut loses nothing either.
+            read: False for a file whose rows the caller has read: `rows` stays empty.
 
         Raises:
             RunError: The file holds what no journal holds.
@@ -74,7 +80,7 @@ class Journal:
         """
         self.path = path
         self._durable = durable
-        self.rows = list(read_rows(path))
+        self.rows = list(read_rows(path)) if read else []
         """What was there, with places; the caller may clear it."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o644)
         # Unbuffered: what could not be written shall not wait for the next row.
@@ -99,6 +105,10 @@ class Journal:
             self._file.truncate(begins)
             self._file.seek(begins)
             raise
+
+    def sync(self) -> None:
+        """Waits until every row so far is on the disk, where a power cut leaves it."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()

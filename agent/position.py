@@ -1,9 +1,9 @@
 """The state folder of a triage that goes on and on: how far it came, and what it decided since.
 
 `decisions.jsonl` grows by a line per decision, `position.json` is replaced whole after each batch. A line is written
-after the sink has taken the alert, and the position after the lines; so whoever was killed finds at most one batch of
-lines beyond the position, and takes those decisions as made. Memory holds no more than that batch. The files may have
-been changed by anybody since.
+after the sink has taken the alert, and the position once the lines and what the sink took are on the disk; so whoever
+was killed, by a power cut too, finds at most one batch of lines beyond the position, and takes those decisions as made.
+Memory holds no more than that batch. The files may have been changed by anybody since.
 """
 
 from __future__ import annotations
@@ -142,7 +142,10 @@ class StateFolder:
             line = line[os.write(self._decisions, line) :]
 
     def commit(self, spot: Spot) -> None:
-        """Puts on record that everything before this place is decided, and delivered or in the sink's keeping."""
+        """Puts on record that everything before this place is decided, and delivered or in the sink's keeping.
+
+        The sink's `sync` comes first; the decisions are brought to the disk here.
+        """
         os.fsync(self._decisions)
         # Decisions beyond the new place are still to be recalled: the next process must find them too.
         self._tail = {place: rows for place, rows in self._tail.items() if place >= (spot.generation, spot.offset)}

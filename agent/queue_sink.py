@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,26 +11,32 @@ from typing import Any
 from turncoat.scenarios.errors import RunError
 from turncoat.scenarios.records import Alert
 
-from .journal import Journal
+from .journal import Journal, read_rows
 from .records import Investigation, Key
 
 
 class QueueSink:
-    """Appends to a file of JSON lines, which another program may follow. Survives being reopened or cut off."""
+    """Appends to a file of JSON lines, which another program may follow. Survives being reopened or cut off.
+
+    The file may grow on and on. Of each row in it memory holds the key's digest, about 100 bytes, and nothing more.
+    """
 
     name = "queue"
 
     def __init__(self, path: Path) -> None:
-        """Raises RunError if the file is not a queue."""
-        self._journal = Journal(path)
-        self._sent: set[Key] = {key_of(row, place) for place, row in self._journal.rows}
-        self._journal.rows.clear()
+        """Reads through what is there. Raises RunError if the file is not a queue."""
+        self._sent = digests_in(path)
+        self._journal = Journal(path, read=False)
 
     def send(self, alert: Alert, investigation: Investigation) -> None:
-        if investigation.key in self._sent:
+        digest = digest_of(investigation.key)
+        if digest in self._sent:
             return
         self._journal.append(escalation(alert, investigation))
-        self._sent.add(investigation.key)
+        self._sent.add(digest)
+
+    def sync(self) -> None:
+        self._journal.sync()
 
     def close(self) -> None:
         self._journal.close()
@@ -61,3 +69,17 @@ def key_of(row: dict[str, Any], place: str) -> Key:
     if not (isinstance(uid, str) and isinstance(variant, str) and isinstance(principal, str)):
         raise RunError(f"{place}: names no uid, variant and principal; was the file changed by hand?")
     return (uid, variant, principal)
+
+
+def digest_of(key: Key) -> bytes:
+    """15 bytes of BLAKE2b: no two keys share one by chance or by design, and an object of 48 bytes holds them."""
+    return hashlib.blake2b(json.dumps(key).encode(), digest_size=15).digest()
+
+
+def digests_in(path: Path) -> set[bytes]:
+    """The keys of a file's rows. It may be of any size; memory holds one row at a time and about 100 bytes for each key.
+
+    Raises:
+        RunError: A row names no key, or is none of ours.
+    """
+    return {digest_of(key_of(row, place)) for place, row in read_rows(path, endless=True)}

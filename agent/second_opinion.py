@@ -18,8 +18,8 @@ from .backoff import Again, Backoff
 from .case_text import case_text
 from .journal import Journal
 from .outbound import NoReply, Outbound, Reply, checked_url
-from .queue_sink import QueueSink, key_of
-from .records import Investigation, Key
+from .queue_sink import QueueSink, digest_of, digests_in
+from .records import Investigation
 from .spool import one_line
 from .webhook import answered
 
@@ -90,7 +90,8 @@ class SecondOpinionSink:
     `no opinion` says why: timeouts, refusals, garbage, a truncated or misshapen answer. An escalation is never withdrawn.
 
     A key that has a row is not asked about again. One that has none, since we were killed or the endpoint was resting
-    after `SILENCES` alerts without any reply, is asked about when the run is resumed and sends it again.
+    after `SILENCES` alerts without any reply, is asked about when the run is resumed and sends it again. Both files may
+    grow on and on: of each of their rows memory holds the key's digest, about 100 bytes.
     """
 
     name = "second-opinion"
@@ -120,9 +121,8 @@ class SecondOpinionSink:
             RunError: One of the two files is not ours.
         """
         self._queue = QueueSink(folder / "queue.jsonl")
-        self._opinions = Journal(folder / "opinions.jsonl")
-        self._known: set[Key] = {key_of(row, place) for place, row in self._opinions.rows}
-        self._opinions.rows.clear()
+        self._known = digests_in(folder / "opinions.jsonl")
+        self._opinions = Journal(folder / "opinions.jsonl", read=False)
         self._outbound, self._model, self._clock = outbound, model, clock
         self._stop = threading.Event()
         self._backoff = Backoff(attempts, rng or random.Random(model), stop=self._stop, sleep=sleep)
@@ -134,14 +134,19 @@ class SecondOpinionSink:
     def send(self, alert: Alert, investigation: Investigation) -> None:
         """Queues, then asks: blocks for as long as the endpoint takes, within its time limit and tries."""
         self._queue.send(alert, investigation)
-        if investigation.key in self._known:
+        digest = digest_of(investigation.key)
+        if digest in self._known:
             return
         if self._silences >= SILENCES and self._clock() < self._resting_until:
             self.unasked += 1
             return
         row = dict(zip(("uid", "variant", "principal"), investigation.key, strict=True)) | {"model": self._model}
         self._opinions.append(row | self._ask(alert, investigation))
-        self._known.add(investigation.key)
+        self._known.add(digest)
+
+    def sync(self) -> None:
+        self._queue.sync()
+        self._opinions.sync()
 
     def close(self) -> None:
         self._stop.set()

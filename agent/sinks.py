@@ -43,6 +43,14 @@ class CloudSink(Protocol):
         """
         ...
 
+    def sync(self) -> None:
+        """Waits until what was sent is delivered or on the disk: a power cut after it loses none of that.
+
+        Raises:
+            OSError: The disk failed; what was sent since the last time may be lost.
+        """
+        ...
+
     def close(self) -> None:
         """Gives back what it holds; nothing is sent after it."""
         ...

@@ -26,6 +26,9 @@ class _Nowhere:
     def send(self, alert: Alert, investigation: Investigation) -> None:
         """Nothing to do."""
 
+    def sync(self) -> None:
+        """Nothing to wait for."""
+
     def close(self) -> None:
         """Nothing to close."""
 

@@ -68,6 +68,9 @@ class NoCloud:
 
     name = "none"
 
+    def sync(self) -> None:
+        """Keeps nothing."""
+
     def close(self) -> None:
         """Holds nothing."""
 

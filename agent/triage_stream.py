@@ -3,20 +3,20 @@
 The batches are those of the clock: what has arrived in time. So a verdict in bf16 may differ in its last digits from the
 one that a rerun gives in other company, and with it a decision whose margin is within that tolerance (`models.engine`
 says how it comes about); nothing else about a decision depends on the batch. Of everything that was read, memory holds
-the batch in hand, the verdicts on the latest contents, and nothing more.
+the batch in hand, the verdicts on the latest contents, and what the sink keeps (100 bytes an escalation for the queue).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from threading import Event
 
 from turncoat.models.classifier import AlertClassifier
 from turncoat.scenarios.errors import Mistake
 from turncoat.scenarios.formats import LabelledAlert
 from turncoat.scenarios.formats.line_parsers import line_format, read_line
 from turncoat.scenarios.formats.splitting import Line, Source
+from turncoat.scenarios.formats.stopping import Stop
 from turncoat.scenarios.formats.vendor_fields import UNKNOWN_TIME
 from turncoat.scenarios.records import Alert, Severity
 
@@ -58,7 +58,7 @@ def triage_stream(
     batch: int = BATCH,
     wait_s: float = WAIT_S,
     limit: int = 0,
-    stop: Event | None = None,
+    stop: Stop | None = None,
     on_batch: Callable[[Tally], None] = lambda tally: None,
 ) -> Iterator[Row]:
     """Decides about every line of a source under every variant.
@@ -85,7 +85,7 @@ def triage_stream(
         RunError: The state folder was tampered with.
     """
     line_format(format)
-    stop = stop or Event()
+    stop = stop or Stop()
     recent = RecentVerdicts(variants)
     desks = OutsideDesks(recent, settings, sink)
     if state.spot is None:
@@ -99,6 +99,7 @@ def triage_stream(
         seen += len(got.lines)
         taken = [one for line in got.lines if (one := take(line, source.name, format)) is not None]
         yield from _decided(taken, list(variants), desks, sink, state)
+        sink.sync()  # once a batch, and before the position says that all of it was sent
         state.commit(got.end)
         recent.forget()
         on_batch(state.tally)

@@ -121,6 +121,9 @@ class WebhookSink:
             self._turn.notify_all()
             self._hold_back()
 
+    def sync(self) -> None:
+        """Nothing is left to do: the spool waits for the disk with each alert."""
+
     def close(self) -> None:
         """Delivers what it can within `drain_s`; the rest stays in the spool. `report` says how much."""
         if self._report is not None:

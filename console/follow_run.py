@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from turncoat.scenarios.errors import InputError
 from turncoat.scenarios.formats.follow import FileFollower
 from turncoat.scenarios.formats.line_parsers import line_format
 from turncoat.scenarios.formats.splitting import Source
+from turncoat.scenarios.formats.stopping import Stop
 from turncoat.scenarios.formats.stream import StreamReader
 
 from .output import print_json_line
@@ -136,13 +136,13 @@ def _sink(order: FollowOrder, folder: Path) -> CloudSink:
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set. After the first SIGINT the next one is a Ctrl-C as ever."""
-    stop = threading.Event()
+def _told_to_stop() -> Iterator[Stop]:
+    """A flag that SIGINT and SIGTERM set. After the first of them the next SIGINT is a Ctrl-C as ever."""
+    stop = Stop()
 
     def told(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # first, so that the way out is open whatever comes
         stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -8,11 +8,11 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
 
 from ..errors import InputError
 from .lines import MAX_LINE_BYTES
 from .splitting import CHUNK_BYTES, MARK_BYTES, NOWHERE, Batch, Line, Splitter, Spot, collect, mark_of
+from .stopping import Stop
 
 POLL_S = 0.1
 GRACE_S = 1.0
@@ -20,6 +20,10 @@ GRACE_S = 1.0
 _MAX_SIBLINGS = 10_000
 _ROTATED = re.compile(r"[.-]\d[\d._-]*(?P<packed>\.(gz|bz2|xz|zst|zip))?")
 """What log rotation puts behind a file's name."""
+
+
+class _NoSuchFile(InputError):
+    """There is nothing under that path, at this moment."""
 
 
 class FileFollower:
@@ -38,6 +42,7 @@ class FileFollower:
 
     Raises:
         InputError: There is no such file, or it is no regular file.
+        OSError: The folder changed while an earlier follower's file was looked for in it; try again.
     """
 
     def __init__(
@@ -65,7 +70,7 @@ class FileFollower:
         at = self._splitter
         return Spot(at.generation, at.offset, at.skipping, status.st_dev, status.st_ino, at.mark)
 
-    def next_batch(self, most: int, wait_s: float, stop: Event) -> Batch | None:
+    def next_batch(self, most: int, wait_s: float, stop: Stop) -> Batch | None:
         generation = self._splitter.generation
 
         def more(within_s: float) -> bool:
@@ -131,10 +136,8 @@ class FileFollower:
                 return None
             following, fault = self._successor()
             fd = _opened(following)
-        except (OSError, InputError):
-            if os.path.lexists(self.path):
-                raise
-            return None  # renamed, and not there again yet
+        except (FileNotFoundError, _NoSuchFile):
+            return None  # rotation is at work: renamed and not there again yet, or packed after it was listed
         last = self._splitter.rest()
         self._begin(fd, self._splitter.generation + 1, fault)
         return last
@@ -188,11 +191,11 @@ def _before(fd: int, spot: Spot) -> tuple[bytes, bytes] | None:
 
 
 def _opened(path: Path) -> int:
-    """A descriptor of a regular file. Never waits, as opening a named pipe would."""
+    """A descriptor of a regular file. Never waits, as opening a named pipe would. Raises InputError if it is none."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise InputError.at(path, "no such file", "check the path; a file is followed from when it is there") from None
+        raise _NoSuchFile.at(path, "no such file", "check the path; a file is followed from when it is there") from None
     except OSError as error:
         raise InputError.at(path, f"cannot be read ({error.strerror})", "check the path and its permissions") from None
     if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -202,15 +205,18 @@ def _opened(path: Path) -> int:
 
 
 def _siblings(path: Path) -> Iterator[tuple[Path, os.stat_result, bool]]:
-    """Files beside this one that rotation made of it, and whether they are packed; no links."""
+    """Files beside this one that rotation made of it, and whether they are packed; no links.
+
+    Raises FileNotFoundError where one was renamed or removed meanwhile: what is listed then may lack its new name.
+    """
     try:
         with os.scandir(path.parent) as entries:
             for _, entry in zip(range(_MAX_SIBLINGS), entries, strict=False):
                 rotated = entry.name.startswith(path.name) and _ROTATED.fullmatch(entry.name[len(path.name) :])
                 if rotated and entry.is_file(follow_symlinks=False):
                     yield Path(entry.path), entry.stat(follow_symlinks=False), bool(rotated["packed"])
-    except OSError:
-        return
+    except PermissionError:
+        return  # a folder that may be passed through and not listed
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Event
 from typing import Protocol
 
 from .lines import MAX_LINE_BYTES
+from .stopping import Stop
 
 MAX_BATCH_BYTES = MAX_LINE_BYTES
 """Text of a batch after which it is full, however few its lines are."""
@@ -71,7 +71,7 @@ class Source(Protocol):
         """The place after the last batch."""
         ...
 
-    def next_batch(self, most: int, wait_s: float, stop: Event) -> Batch | None:
+    def next_batch(self, most: int, wait_s: float, stop: Stop) -> Batch | None:
         """Up to `most` lines: whatever is there `wait_s` after the first of them came. Waits for that one.
 
         Returns:

@@ -6,10 +6,10 @@ import os
 import select
 import time
 from collections.abc import Callable
-from threading import Event
 
 from .lines import MAX_LINE_BYTES
 from .splitting import CHUNK_BYTES, MAX_BATCH_BYTES, Batch, Line, Splitter, Spot, collect
+from .stopping import Stop
 
 POLL_S = 0.2
 
@@ -49,7 +49,7 @@ class StreamReader:
     def spot(self) -> Spot:
         return Spot(self._splitter.generation, self._splitter.offset, self._splitter.skipping)
 
-    def next_batch(self, most: int, wait_s: float, stop: Event) -> Batch | None:
+    def next_batch(self, most: int, wait_s: float, stop: Stop) -> Batch | None:
         if stop.is_set() or self._ended:
             return None
         if not self._live:
@@ -88,7 +88,7 @@ class StreamReader:
         """Whether a batch has room for what no line break ends, because every whole line is in it."""
         return len(lines) < most and b"\n" not in self._splitter.held
 
-    def _more(self, within_s: float, stop: Event) -> bool:
+    def _more(self, within_s: float, stop: Stop) -> bool:
         if self._ended or stop.is_set():
             return False
         if self._poll.poll(min(POLL_S, max(0.0, within_s)) * 1000):

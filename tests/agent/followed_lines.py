@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +15,7 @@ from turncoat.agent.triage_stream import triage_stream
 from turncoat.models.classifier import AlertClassifier
 from turncoat.models.scripted import ScriptedClassifier
 from turncoat.scenarios.formats.follow import FileFollower
+from turncoat.scenarios.formats.stopping import Stop
 from turncoat.scenarios.records import Alert
 
 HASH = {"hash": ScriptedClassifier("scripted-hash")}
@@ -47,16 +47,16 @@ class Breaking:
         self.left -= 1
         self.sent.append(investigation)
 
+    def sync(self) -> None: ...
+
     def close(self) -> None: ...
 
 
-def idle(seconds: float) -> threading.Event:
-    """Set after so long: what lies ready is triaged, and then it is over."""
-    stop = threading.Event()
-    timer = threading.Timer(seconds, stop.set)
-    timer.daemon = True
-    timer.start()
-    return stop
+class OnceIdle(Stop):
+    """Set as soon as somebody waits for more: what lies ready is triaged, and then it is over."""
+
+    def wait(self, seconds: float) -> None:
+        self.set()
 
 
 def run(
@@ -71,7 +71,7 @@ def run(
     with StateFolder.open(state, "log") as folder, closing(FileFollower(path, folder.spot, poll_s=0.01)) as source:
         found = triage_stream(
             source, "jsonl", variants, Settings(), sink, folder, batch=batch, wait_s=0.0, limit=limit,
-            stop=None if limit else idle(0.3),
+            stop=None if limit else OnceIdle(),
         )  # fmt: skip
         return [json.loads(json.dumps(row)) for row in found]
 

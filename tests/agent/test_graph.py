@@ -33,6 +33,9 @@ class ListSink:
     def send(self, alert: Alert, investigation: Investigation) -> None:
         self.sent.append((alert, investigation))
 
+    def sync(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

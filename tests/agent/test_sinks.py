@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from turncoat.agent import journal
 from turncoat.agent.records import Decision, Investigation
 from turncoat.agent.sinks import SINKS, CloudSink, QueueSink, SinkOptions, open_sink
 from turncoat.models.classifier import Verdict
@@ -65,6 +68,39 @@ def test_a_torn_last_line_is_cut_off_and_sent_again(tmp_path: Path) -> None:
     again.send(ALERT, escalated(principal="bob"))
     again.close()
     assert path.read_bytes() == whole
+
+
+def test_a_queue_of_any_length_is_gone_on_with_and_little_of_it_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, rows = tmp_path / "queue.jsonl", 1_000
+    monkeypatch.setattr(journal, "MAX_LINE_BYTES", 1 << 13)
+    row = {"variant": "clean", "principal": "alice", "evidence": ["x" * 2_000]}
+    path.write_text("".join(json.dumps({"uid": f"u{n}"} | row) + "\n" for n in range(rows)))
+    monkeypatch.setattr(journal, "MAX_FILE_BYTES", 1 << 18)
+    assert path.stat().st_size > 5 * journal.MAX_FILE_BYTES
+    tracemalloc.start()
+    sink = QueueSink(path)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 150 * rows
+    assert peak < 400 * rows
+    before = path.read_bytes()
+    sink.send(ALERT, escalated("u0"))
+    sink.send(ALERT, escalated(f"u{rows - 1}"))
+    assert path.read_bytes() == before
+    sink.send(ALERT, escalated(f"u{rows}"))
+    sink.close()
+    assert path.stat().st_size > len(before)
+
+
+def test_a_line_of_a_queue_that_is_longer_than_any_of_ours_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MAX_LINE_BYTES", 100)
+    (tmp_path / "queue.jsonl").write_text("x" * 101)
+    with pytest.raises(RunError, match=r"queue\.jsonl:1: a line of more than"):
+        QueueSink(tmp_path / "queue.jsonl")
 
 
 @pytest.mark.parametrize("line", ["[]", "{}", '{"uid": 1, "variant": "v", "principal": "p"}', "nonsense", '{"p": NaN}'])
@@ -133,3 +169,21 @@ class TestEverySink:
         sink.send(ALERT, escalated())
         sink.close()
         assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+    def test_syncing_brings_every_file_that_was_written_to_the_disk(
+        self, name: str, tmp_path: Path, options: SinkOptions, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        synced: dict[str, int] = {}
+        fsync = os.fsync
+
+        def noted(fd: int) -> None:
+            fsync(fd)
+            synced[os.readlink(f"/proc/self/fd/{fd}")] = os.fstat(fd).st_size
+
+        sink = open_sink(name, tmp_path, options)
+        monkeypatch.setattr(os, "fsync", noted)
+        sink.send(ALERT, escalated())
+        assert synced == {}  # a run or its resumption waits for no disk
+        sink.sync()
+        assert synced == {str(path): path.stat().st_size for path in tmp_path.glob("*.jsonl")}
+        sink.close()

@@ -80,6 +80,27 @@ def test_every_variant_decides_and_the_first_is_counted(tmp_path: Path) -> None:
         assert folder.tally == Tally(lines=3, unreadable=1, escalated=2, forced=1, dismissed=1, reviewed=0)
 
 
+class Slow(Breaking):
+    """A sink whose disk is slow: what it was sent is safe only once it was told to wait for it."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(-1)
+        self._position = state / "position.json"
+        self.safe: list[tuple[int, int]] = []
+
+    def sync(self) -> None:
+        """Notes how many are safe now, and from which byte on a process that is started now would decide."""
+        self.safe.append((len(self.sent), json.loads(self._position.read_text())["spot"]["offset"]))
+
+
+def test_no_position_is_written_before_the_sink_has_what_was_sent_on_its_disk(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("".join(alert_line(f"u{n}") for n in range(5)))
+    sink, length = Slow(tmp_path / "state"), len(alert_line("u0"))
+    run(log, tmp_path / "state", sink, SEVERITY, limit=5, batch=2)
+    assert sink.safe == [(2, 0), (4, 2 * length), (5, 4 * length)]
+
+
 @pytest.mark.parametrize("takes", [0, 1, 4, 9])
 def test_a_sink_that_breaks_ends_it_and_started_again_it_misses_nothing(tmp_path: Path, takes: int) -> None:
     log = tmp_path / "log"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -13,12 +14,14 @@ import time
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
 from turncoat.agent.position import StateFolder, Tally
 from turncoat.agent.spool import DeliveryReport
-from turncoat.console.follow_run import Followed, FollowOrder, follow, summary_lines
+from turncoat.console.follow_run import Followed, FollowOrder, _told_to_stop, follow, summary_lines
 from turncoat.console.status import StatusLine
 from turncoat.scenarios.errors import InputError, RunError
 
@@ -86,6 +89,45 @@ def test_a_signal_ends_it_with_a_summary_and_the_next_one_goes_on(
     total = "3 in all: 2 escalated (0 forced, 0 of them unreadable), 1 dismissed, 0 for review"
     assert total in (tmp_path / "summary").read_text()
     assert [json.loads(line)["uid"].split("@")[0] for line in lines_of(state / "queue.jsonl", 2)] == ["a", "c"]
+
+
+@pytest.fixture
+def hang_is_an_error() -> Iterator[None]:
+    """A lock that will never be free is waited for in vain, and a test must end nevertheless."""
+
+    def too_long(number: int, frame: FrameType | None) -> None:
+        raise AssertionError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_signal_at_any_moment_of_a_wait_ends_it(hang_is_an_error: None) -> None:
+    struck = 0
+    for moment in itertools.count():
+        lines = itertools.count()
+
+        def strike(
+            frame: FrameType, event: str, argument: object, lines: Iterator[int] = lines, moment: int = moment
+        ) -> Any:
+            if event == "line" and next(lines) == moment:
+                signal.raise_signal(signal.SIGTERM)
+            return strike
+
+        with _told_to_stop() as stop:
+            before = sys.gettrace()
+            sys.settrace(strike)
+            try:
+                stop.wait(0.002)
+            finally:
+                sys.settrace(before)
+            if not stop.is_set():
+                break
+            struck += 1
+    assert struck >= 3
 
 
 def test_standard_input_is_triaged_to_its_end_and_the_decisions_are_printed() -> None:

@@ -143,6 +143,9 @@ class Kept:
     def send(self, alert: Alert, investigation: Investigation) -> None:
         self.lines.append(as_line(escalation(alert, investigation)))
 
+    def sync(self) -> None:
+        """Keeps nothing on a disk."""
+
     def close(self) -> None:
         """Holds nothing open."""
 

@@ -17,10 +17,11 @@ from turncoat.scenarios.formats import LabelledAlert
 from turncoat.scenarios.formats.follow import FileFollower
 from turncoat.scenarios.formats.line_parsers import line_format, read_line
 from turncoat.scenarios.formats.splitting import CHUNK_BYTES, NOWHERE, Batch, Line, Source, Splitter, Spot
+from turncoat.scenarios.formats.stopping import Stop
 from turncoat.scenarios.formats.stream import StreamReader
 
 GOOD = b'{"uid": "a", "time": "2025-01-01T00:00:00Z", "title": "t"}'
-NEVER = threading.Event()
+NEVER = Stop()
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def follower(path: Path, spot: Spot | None = None, longest: int = 1 << 20) -> Fi
 
 def now(source: Source, most: int = 100) -> Batch | None:
     """What a source has at this moment: whoever waits for nothing is told to stop."""
-    stop = threading.Event()
+    stop = Stop()
     timer = threading.Timer(0.15, stop.set)
     timer.start()
     try:
@@ -157,6 +158,53 @@ def test_a_file_that_was_packed_before_its_turn_is_remarked_upon(log: Path) -> N
     assert lines[0].fault == "not read, because it was packed before its turn came: alerts.jsonl.1.gz"
 
 
+class CreatedLate(type(Path())):  # type: ignore[misc]
+    """The path of a log that rotation creates anew just after somebody found it missing."""
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        try:
+            return os.stat(self, follow_symlinks=follow_symlinks)
+        except FileNotFoundError:
+            add(Path(self), b"two\n")
+            raise
+
+
+def test_a_file_that_rotation_creates_as_it_is_looked_for_is_followed(log: Path) -> None:
+    add(log, b"one\n")
+    with closing(follower(CreatedLate(log))) as source:
+        log.rename(log.with_name("alerts.jsonl.1"))
+        assert list(everything(source)) == [(0, 0, b"one"), (1, 0, b"two")]
+
+
+class PackedLate(FileFollower):
+    """Rotation packs the file whose turn it is just after it was found."""
+
+    def _successor(self) -> tuple[Path, str]:
+        found, fault = super()._successor()
+        if found != self.path:
+            found.rename(f"{found}.gz")
+        return found, fault
+
+
+def test_a_file_that_is_packed_as_its_turn_comes_is_remarked_upon(log: Path) -> None:
+    add(log, b"one\n")
+    with closing(PackedLate(log, poll_s=0.01, grace_s=0.05)) as source:
+        assert list(everything(source)) == [(0, 0, b"one")]
+        log.rename(log.with_name("alerts.jsonl.2"))
+        older(log.with_name("alerts.jsonl.2"), 100)
+        add(log.with_name("alerts.jsonl.1"), b"two\n")
+        add(log, b"three\n")
+        assert list(everything(source)) == [(1, NOWHERE, b"!"), (1, 0, b"three")]
+
+
+def test_what_is_there_in_place_of_the_file_and_cannot_be_followed_ends_it(log: Path) -> None:
+    with closing(follower(log)) as source:
+        log.rename(log.with_name("alerts.jsonl.1"))
+        os.mkfifo(log)
+        with pytest.raises(InputError, match="no regular file"):
+            list(everything(source))
+
+
 def test_a_file_that_was_replaced_while_nobody_followed_is_remarked_upon_first(log: Path) -> None:
     add(log, b"one\n")
     with closing(follower(log)) as source:
@@ -187,7 +235,7 @@ def test_a_batch_that_has_begun_does_not_wait_for_more_than_it_should(log: Path)
 
 
 def test_somebody_who_waits_is_woken_to_stop(log: Path) -> None:
-    stop = threading.Event()
+    stop = Stop()
     with closing(FileFollower(log, poll_s=60.0)) as source:
         threading.Timer(0.1, stop.set).start()
         begun = time.monotonic()
