@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import typer
+from typer.main import get_command
 
 from turncoat.scenarios.errors import TurncoatError
 
@@ -93,9 +94,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        # With standalone_mode off, typer hands back an exit code or a command's return value.
-        result = app(args=arguments, prog_name="turncoat", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        command = get_command(app)
+        # Not `app(...)`: that takes Ctrl-C and a closed pipe for itself and ends with exit codes of its own.
+        with command.make_context("turncoat", arguments) as context:
+            command.invoke(context)
+        return 0
+    except typer.Exit as ended:
+        return ended.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return _say(
             "stopped; a run or a training goes on where it was when started again with the same --out", EXIT_INTERRUPTED

@@ -50,6 +50,12 @@ def triage(
     An alert that cannot be read is not lost: it is escalated, marked forced, with the reason. The label of a panther
     test event says whether its rule fires; escalating one that does not fire is called near-miss escalation.
 
+    A line of jsonl is an object with uid, time, title and, if known, severity, product, technique, activity, entities
+    (user, host, process, command_line, address, domain, file, resource), raw; or such an alert beside its label:
+    {"alert": {...}, "label": "benign"}. See docs/alerts.md.
+
+    Exit codes: 0 decided, unreadable alerts among them; 2 no alert could be read, or a mistake of yours.
+
     \b
     Examples:
       turncoat triage rules/ --format panther
@@ -97,10 +103,14 @@ def _once(
     from turncoat.scenarios.errors import InputError
 
     from . import outside_run
+    from .export.whole_file import require_apart, require_place
     from .output import progress, results, write_json
     from .status import StatusLine
     from .triage_tables import triage_tables
 
+    require_apart({"--out": out, "--json": json_to}, {"PATH": path})
+    if out:
+        require_place(out, "--out")
     with StatusLine(None if quiet else progress(as_json=json_to == "-")) as status:
         done = outside_run.triage_path(
             path, format, variant, base, limit=limit, out=out, compare_tfidf=compare_tfidf, status=status

@@ -93,8 +93,7 @@ def parse_alert(thing: Any, place: str) -> LabelledAlert:
     try:
         form = _AlertForm.model_validate(thing["alert"] if wrapped else thing)
     except ValidationError as error:
-        faults = (f"`{'.'.join(map(str, fault['loc']))}`: {fault['msg']}" for fault in error.errors()[:8])
-        raise ValueError("; ".join(faults)) from None
+        raise ValueError("; ".join(_fault_words(error))) from None
     if not EARLIEST_YEAR <= form.time.year <= LATEST_YEAR:
         raise ValueError(f"`time`: the year {form.time.year} is not from {EARLIEST_YEAR} to {LATEST_YEAR}")
     alert = Alert(
@@ -112,6 +111,17 @@ def parse_alert(thing: Any, place: str) -> LabelledAlert:
     beside = thing if wrapped else {}
     stratum = bounded(beside.get("stratum") or alert.product, 200)
     return LabelledAlert(alert, _label(beside.get("label")), bounded(beside.get("group") or "", 200), stratum, place)
+
+
+def _fault_words(error: ValidationError) -> Iterator[str]:
+    """What is wrong with a line: fields that are none of ours in one sentence, then each other fault."""
+    strange = [fault["loc"] for fault in error.errors() if fault["type"] == "extra_forbidden"]
+    if strange:
+        names = ", ".join(f"`{'.'.join(map(str, place))}`" for place in strange[:8])
+        form = _EntitiesForm if all(len(place) > 1 for place in strange) else _AlertForm
+        yield f"{names}: no such field; known are {', '.join(form.model_fields)}; what else there is goes into raw"
+    for fault in [fault for fault in error.errors() if fault["type"] != "extra_forbidden"][:8]:
+        yield f"`{'.'.join(map(str, fault['loc']))}`: {fault['msg']}"
 
 
 def _raw(fields: Mapping[str, Any]) -> dict[str, str]:

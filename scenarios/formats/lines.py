@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ def read_lines(path: Path, parse: Callable[[Any, str], LabelledAlert]) -> Iterat
 
 def parse_line(line: bytes, place: str, parse: Callable[[Any, str], LabelledAlert]) -> LabelledAlert | Mistake | None:
     """The alert of one line, the mistake that stands where it could not be read, or None for a blank line."""
+    line = line.removeprefix(codecs.BOM_UTF8)  # Windows tools write it before the first line
     if not line.strip():
         return None
     try:

@@ -85,7 +85,7 @@ def test_version_is_that_of_the_package(turncoat: Call) -> None:
         ("triage nope --format panther", "no such file or folder"),
         ("triage file --format csv", "choose one of panther, ocsf, jsonl"),
         ("triage . --format panther --variant scripted-hash", "holds no rule files"),
-        ("triage file --format jsonl", "No such"),
+        ("triage file --format jsonl", "no such folder"),
         ("train", "no recipe was named"),
         ("train nosuch", "no readable recipe there"),
         ("models pull nosuch", "is no base model"),
@@ -175,6 +175,9 @@ def test_ctrl_c_exits_with_130_and_the_run_goes_on_later(turncoat: Call, tmp_pat
     started.send_signal(signal.SIGINT)
     _, errors = started.communicate(timeout=60)
     assert (started.returncode, "Traceback" in errors) == (130, False)
+    assert (
+        errors == "turncoat: stopped; a run or a training goes on where it was when started again with the same --out\n"
+    )
     done = (tmp_path / "here" / "outcomes.jsonl").read_text().splitlines()
     assert turncoat(*arguments, "--quiet").code == 0
     rows = (tmp_path / "here" / "outcomes.jsonl").read_text().splitlines()
@@ -182,12 +185,15 @@ def test_ctrl_c_exits_with_130_and_the_run_goes_on_later(turncoat: Call, tmp_pat
     assert len(rows) > len(done)
 
 
-def test_a_closed_pipe_is_no_traceback(tmp_path: Path, campaign: Path) -> None:
-    started = process("run", str(campaign), *SCRIPTED, cwd=tmp_path, stdout=subprocess.PIPE)
-    assert started.stdout is not None
-    assert started.stderr is not None
-    started.stdout.close()
-    assert (started.stderr.read(), started.wait(timeout=120)) == ("", 141)
+@pytest.mark.parametrize("command", ["run small.yaml", "scenarios schema"])
+def test_a_closed_pipe_is_no_traceback(tmp_path: Path, campaign: Path, command: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    given = [*command.split(), *(SCRIPTED if command.startswith("run") else ())]
+    started = process(*given, cwd=tmp_path, stdout=write)
+    os.close(write)
+    _, errors = started.communicate(timeout=120)
+    assert (errors, started.returncode) == ("", 141)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
@@ -243,6 +249,16 @@ def test_triage_escalates_what_it_cannot_read_and_writes_every_decision(turncoat
         ("b", "dismiss", False),
     ]
     assert "x.jsonl:2" in result.stderr
+
+
+def test_triage_never_writes_over_the_alerts_that_it_reads(turncoat: Call, tmp_path: Path) -> None:
+    line = json.dumps({"uid": "a", "time": "2025-01-01T00:00:00Z", "title": "Odd sign-in"}) + "\n"
+    (tmp_path / "x.jsonl").write_text(line)
+    arguments = ("triage", "x.jsonl", "--format", "jsonl", "--variant", "scripted-severity")
+    for option in ("--out", "--json"):
+        ended = turncoat(*arguments, option, "./x.jsonl")
+        assert (ended.code, ended.stderr) == (2, f"turncoat: {option} ./x.jsonl: is the file of PATH; name another\n")
+    assert (tmp_path / "x.jsonl").read_text() == line
 
 
 def test_triage_refuses_a_demonstration_until_it_is_allowed(turncoat: Call, tmp_path: Path) -> None:

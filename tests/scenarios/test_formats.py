@@ -193,6 +193,31 @@ def test_our_own_form_carries_an_alert_out_and_back(tmp_path: Path) -> None:
     assert (second.label, second.group, second.stratum) == (False, "g", "DLP")
 
 
+def test_the_lines_in_the_docs_are_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    example = page.split("```json\n")[1].split("```")[0]
+    (tmp_path / "x").write_text(example)
+    first, second = readable(read_alerts(tmp_path / "x", "jsonl"))
+    assert (first.alert.severity, first.alert.entities.host, first.alert.raw) == (
+        "high",
+        "WS-042",
+        {"volume_mb": "412"},
+    )
+    assert (second.alert.severity, second.label, second.group) == ("medium", False, "sign-in-country")
+
+
+def test_a_byte_order_mark_costs_no_alert(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\xef\xbb\xbf" + json.dumps(to_json(ALERT)).encode() + b"\r\n")
+    (item,) = readable(read_alerts(tmp_path / "x", "jsonl"))
+    assert item.alert == ALERT
+
+
+def test_a_strange_field_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    (mistake,) = mistakes(read_alerts(lines(tmp_path / "x", {"id": "1", "time": "2024-01-01T00:00:00Z"}), "jsonl"))
+    assert "`id`: no such field; known are uid, time, title, severity" in mistake.fault
+    assert "`uid`: Field required" in mistake.fault
+
+
 def test_an_outside_alert_cannot_choose_its_playbook(tmp_path: Path) -> None:
     (item,) = readable(read_alerts(lines(tmp_path / "x", to_json(replace(ALERT, kind="cloud"))), "jsonl"))
     assert item.alert.kind == "external"
