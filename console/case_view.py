@@ -197,7 +197,7 @@ def _names_table(case: Case) -> Table:
     table = word_table()
     table.add_column("as", no_wrap=True, overflow="ellipsis", max_width=16)
     for variant in variants:
-        table.add_column(Text(clean(variant, 40)), no_wrap=True, overflow="ellipsis")
+        table.add_column(Text(clean(variant, 40)), overflow="fold")  # whole: two may differ only at their end
     for name in names_of(case.run):
         rows = case.everywhere.get(name, {})
         table.add_row(

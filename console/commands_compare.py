@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import typer
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def compare(
     runs: list[str] = typer.Argument(..., metavar="RUN...", help="Run folders, or folders of run folders."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object with every figure."),
     csv: str = typer.Option(
-        "", "--csv", metavar="FILE", help="Also write a table: a row per campaign, variant, name.", show_default=False
+        "",
+        "--csv",
+        metavar="FILE|-",
+        show_default=False,
+        help="Also a table, a row per campaign, variant and name; -: nothing else.",
     ),
 ) -> None:
     """Join runs: campaign by variant by name, then over all campaigns with intervals by campaign.
@@ -36,34 +35,26 @@ def compare(
     from turncoat.agent.matrix_csv import matrix_csv
     from turncoat.scenarios.errors import InputError
 
+    from .export.whole_file import require_place, write_out
     from .matrix_tables import as_played, matrix_view
     from .output import print_json, results
     from .past_run import read_runs
 
+    if csv and csv != "-":
+        require_place(csv, "--csv")
+    if csv == "-" and as_json:
+        raise InputError.at("--csv -", "standard output takes --json", "name a file")
     found = read_runs([Path(run) for run in runs])
     for run in found:
         if run.manifest.settings.withhold_evidence:
             raise InputError.at(run.path, "was played without evidence", "name the run folder that it lies in")
     played = [as_played(run) for run in found]
     if csv:
-        _write(Path(csv), matrix_csv(matrix_of(played)))
+        write_out("" if csv == "-" else csv, matrix_csv(matrix_of(played)), option="--csv")
+    if csv == "-":
+        return
     if as_json:
         print_json(matrix_object(played))
     else:
         console = results()
         console.print(matrix_view(played, console.width))
-
-
-def _write(path: Path, content: str) -> None:
-    """A file whole or not at all; a link or a device that lies there is left alone."""
-    import os
-
-    from turncoat.scenarios.errors import InputError
-
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise InputError.at(f"--csv {path}", "a link, or no regular file", "name another file")
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    with part.open("x", encoding="utf-8", newline="") as file:
-        file.write(content)
-    os.replace(part, path)

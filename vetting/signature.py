@@ -25,7 +25,11 @@ ENDING, SINGLE = ".sig", "model.gguf"
 _MOST_FILES = 10_000
 _LARGEST_RECORD = 64 * 2**20
 _LARGEST_KEY = 64 * 1024
-_NEW_KEY = "openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
+_CURES = {
+    "--sign": "make one: openssl ecparam -name prime256v1 -genkey -noout -out key.pem",
+    "--key": "ask the signer for it, who makes it by: openssl ec -in key.pem -pubout -out pub.pem",
+}
+"""For a key that is not there: the signer's own, and the public one of whoever signed."""
 
 
 def files_of(candidate: Path) -> dict[str, str]:
@@ -72,9 +76,9 @@ def require_key(key: Path, option: str) -> None:
         InputError: Nothing there, or not the text of a key.
     """
     if not key.is_file() or key.stat().st_size > _LARGEST_KEY:
-        raise InputError.at(f"{option} {key}", "no key file there", f"make one: {_NEW_KEY}")
+        raise InputError.at(f"{option} {key}", "no key file there", _CURES[option])
     if b"-----BEGIN " not in key.read_bytes():
-        raise InputError.at(f"{option} {key}", "is no key in PEM form", f"make one: {_NEW_KEY}")
+        raise InputError.at(f"{option} {key}", "is no key in PEM form", _CURES[option])
 
 
 def signature_of(text: bytes, key: Path) -> str:
@@ -94,9 +98,8 @@ def signature_of(text: bytes, key: Path) -> str:
         raise
     except Exception as fault:  # whatever a key file makes a library of cryptography raise, it is the file's fault
         fault_words = f"cannot be signed with ({type(fault).__name__})"
-        raise InputError.at(
-            f"--sign {key}", fault_words, f"give an elliptic-curve key without password: {_NEW_KEY}"
-        ) from None
+        cure = f"give an elliptic-curve key without password; {_CURES['--sign']}"
+        raise InputError.at(f"--sign {key}", fault_words, cure) from None
 
 
 def check_record(record: Path, key: Path) -> dict[str, Any]:

@@ -9,6 +9,16 @@ from pathlib import Path
 
 from turncoat.scenarios.errors import InputError
 
+OWN_FILES = frozenset(
+    {
+        "manifest.json", "order.json", "campaign.yaml", "outcomes.jsonl", "timings.jsonl", "queue.jsonl", "opinions.jsonl",
+        "checkpoints.sqlite", "spool.sqlite", "position.json", "decisions.jsonl", "events.jsonl", "exercise.json",
+        "exercise.yaml", "room.json", "adapter_config.json", "adapter_model.safetensors", "head.safetensors",
+    }
+)  # fmt: skip
+"""What a run, a follower, an exercise or an adapter cannot do without, in a folder with one of `MARKS`."""
+MARKS = ("manifest.json", "position.json", "exercise.json", "adapter_config.json")
+
 
 def require_place(out: str, option: str) -> None:
     """Refuses before minutes of work what could not be written after them.
@@ -53,7 +63,8 @@ def write_out(out: str, content: str, *, replace: bool = True, option: str = "--
         option: By which it was named.
 
     Raises:
-        InputError: A link or a device lies there (never written through), or a file that must not be replaced.
+        InputError: A link or a device lies there (never written through), or a file that must not be replaced, such as
+            what a run cannot do without.
     """
     if not out:
         if hasattr(sys.stdout, "reconfigure"):
@@ -76,3 +87,5 @@ def write_out(out: str, content: str, *, replace: bool = True, option: str = "--
 def _require_file(path: Path, place: str) -> None:
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise InputError.at(place, "a link, or no regular file", "name another file")
+    if path.name in OWN_FILES and path.exists() and any(path.with_name(mark).exists() for mark in MARKS):
+        raise InputError.at(place, "belongs to a run or a model, which needs it", "name another file")

@@ -23,7 +23,7 @@ def chosen_format(format: str, out: str) -> str:
     """The format that was named, or else the one of the file's ending; HTML if neither says.
 
     Raises:
-        InputError: No such format, or it does not fit the ending.
+        InputError: No such format, an ending that is none of theirs, or one that does not fit.
     """
     by_ending = _ENDINGS.get(Path(out).suffix.lower(), "")
     if format and format not in FORMATS:
@@ -32,6 +32,8 @@ def chosen_format(format: str, out: str) -> str:
         raise InputError.at(
             "--format", f"{format} does not fit {out[-60:]!r}", "leave out --format, or end the file so"
         )
+    if out and out != "-" and not by_ending:
+        raise InputError.at(f"--out {out[-60:]}", "ends in neither .html nor .md", "name a file that does")
     return format or by_ending or "html"
 
 

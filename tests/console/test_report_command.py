@@ -67,6 +67,28 @@ def test_a_report_goes_where_it_is_told_to(turncoat: Call, tmp_path: Path) -> No
     assert turncoat("report", "run", "--out", "-").stdout == before
 
 
+@pytest.mark.parametrize("own", ["outcomes.jsonl", "manifest.json", "checkpoints.sqlite"])
+def test_nothing_replaces_what_a_run_cannot_do_without(
+    turncoat: Call, campaign: Path, tmp_path: Path, own: str
+) -> None:
+    assert turncoat(*RUN).code == 0
+    before = (tmp_path / "run" / own).read_bytes()
+    for words in (("export", "run", "--format", "junit", "--out"), ("compare", "run", "--csv")):
+        ended = turncoat(*words, f"run/{own}")
+        assert ended.code == 2
+        assert f"run/{own}: belongs to a run or a model, which needs it; name another file" in ended.stderr
+    assert (tmp_path / "run" / own).read_bytes() == before
+
+
+def test_a_report_ends_as_what_it_is(turncoat: Call, tmp_path: Path) -> None:
+    built_report(tmp_path / "run")
+    ended = turncoat("report", "run", "--out", "run/notes.txt")
+    assert (ended.code, ended.stderr) == (
+        2, "turncoat: --out run/notes.txt: ends in neither .html nor .md; name a file that does\n",
+    )  # fmt: skip
+    assert not (tmp_path / "run" / "notes.txt").exists()
+
+
 def test_runs_of_a_folder_make_one_page_beside_us(turncoat: Call, tmp_path: Path) -> None:
     for seed in (3, 4):
         played_run(tmp_path / "runs" / str(seed), seed)
@@ -82,7 +104,7 @@ def test_runs_of_a_folder_make_one_page_beside_us(turncoat: Call, tmp_path: Path
         (("run", "--format", "html", "--out", "x.md"), "--format: html does not fit 'x.md'; leave out"),
         (("run", "--sweep", "."), "no such file; run `turncoat sweep"),
         (("run", "--vetting", "/dev/zero"), "no such file; write it with `turncoat vet"),
-        (("run", "--out", "run"), "--out run: a link, or no regular file; name another file"),
+        (("run", "--out", "run"), "--out run: ends in neither .html nor .md; name a file that does"),
     ],
 )
 def test_a_mistake_ends_in_place_fault_and_cure(

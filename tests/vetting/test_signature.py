@@ -103,6 +103,8 @@ def test_what_is_no_key_file_is_refused_at_once(tmp_path: Path) -> None:
     for path, fault in ((tmp_path / "absent", "no key file there"), (tmp_path / "words", "is no key in PEM form")):
         with pytest.raises(InputError, match=fault):
             require_key(path, "--sign")
+    with pytest.raises(InputError, match="ask the signer for it"):
+        require_key(tmp_path / "absent", "--key")
 
 
 def test_a_swapped_a_missing_and_a_further_file_are_each_named(tmp_path: Path) -> None:
