@@ -83,16 +83,23 @@ def _queue(folder: Path, options: SinkOptions) -> CloudSink:
     return QueueSink(folder / "queue.jsonl")
 
 
+def _to_webhook(options: SinkOptions) -> Outbound:
+    return Outbound(options.url, token_env=options.token_env, timeout_s=options.timeout_s)
+
+
+def _to_second_opinion(options: SinkOptions) -> Outbound:
+    if not options.model.strip():
+        raise InputError.at("model", "the second-opinion sink has no model to ask", "name one that the endpoint serves")
+    return Outbound(endpoint(options.url), token_env=options.token_env, timeout_s=options.timeout_s)
+
+
 def _webhook(folder: Path, options: SinkOptions) -> CloudSink:
-    outbound = Outbound(options.url, token_env=options.token_env, timeout_s=options.timeout_s)
+    outbound = _to_webhook(options)
     return WebhookSink(Spool(folder / SPOOL_FILE), outbound, attempts=options.attempts)
 
 
 def _second_opinion(folder: Path, options: SinkOptions) -> CloudSink:
-    if not options.model.strip():
-        raise InputError.at("model", "the second-opinion sink has no model to ask", "name one that the endpoint serves")
-    outbound = Outbound(endpoint(options.url), token_env=options.token_env, timeout_s=options.timeout_s)
-    return SecondOpinionSink(folder, outbound, options.model, attempts=options.attempts)
+    return SecondOpinionSink(folder, _to_second_opinion(options), options.model, attempts=options.attempts)
 
 
 SINKS: dict[str, Callable[[Path, SinkOptions], CloudSink]] = {
@@ -103,13 +110,30 @@ SINKS: dict[str, Callable[[Path, SinkOptions], CloudSink]] = {
 """Each opens its sink for a run folder."""
 
 
+_OUTBOUND: dict[str, Callable[[SinkOptions], Outbound]] = {
+    "second-opinion": _to_second_opinion,
+    "webhook": _to_webhook,
+}
+
+
+def check_sink(name: str, options: SinkOptions | None = None) -> None:
+    """That the sink of that name can be opened so; connects to nothing, and needs no folder yet.
+
+    Raises:
+        InputError: No sink has that name (the known ones are listed), or the options do not fit it.
+    """
+    if name not in SINKS:
+        raise InputError.at("sink", f"unknown sink {name!r}", f"known are {', '.join(sorted(SINKS))}")
+    if name in _OUTBOUND:
+        _OUTBOUND[name](options or SinkOptions()).close()
+
+
 def open_sink(name: str, folder: Path, options: SinkOptions | None = None) -> CloudSink:
     """The sink of that name.
 
     Raises:
-        InputError: No sink has that name (the known ones are listed), or the options do not fit it.
+        InputError: As `check_sink`.
         RunError: What the run folder holds of it is not ours, or is in use.
     """
-    if name not in SINKS:
-        raise InputError.at("sink", f"unknown sink {name!r}", f"known are {', '.join(sorted(SINKS))}")
+    check_sink(name, options)
     return SINKS[name](folder, options or SinkOptions())

@@ -12,7 +12,7 @@ from typing import Any
 from turncoat.agent.comparison import Comparison, compare, to_csv
 from turncoat.agent.conclusion import conclusion
 from turncoat.agent.folder import Manifest, RunFolder
-from turncoat.agent.planner import PlannerOptions, open_planner
+from turncoat.agent.planner import open_planner
 from turncoat.agent.records import Outcome, Settings
 from turncoat.agent.replay import OnEvent, replay
 from turncoat.agent.scoring import score
@@ -148,8 +148,7 @@ def play(
     """
     streams, truths = plan.streams()
     order, outside = plan.order, outside or Outside()
-    reach = PlannerOptions(outside.planner_url, order.planner_model, outside.planner_token_env)
-    with closing(open_planner(order.planner, reach)) as planner:
+    with closing(open_planner(order.planner, outside.planner_of(order))) as planner:
         folder = _open_folder(plan, plan.folder, Manifest.of(streams, variants, settings, planner.identity))
         rows = list(
             replay(streams, variants, settings, folder, on_event,

@@ -45,7 +45,7 @@ def resume(
     from .live import watch
     from .output import print_json_line, progress, results
     from .past_run import planned, run_folders
-    from .run_order import Outside, variants_again
+    from .run_order import Outside, check_outside, variants_again
     from .run_report import Wanted, report_object, report_parts, write_page
     from .status import StatusLine
 
@@ -53,6 +53,7 @@ def resume(
     watching = None if quiet else progress(as_json)
     for path in run_folders([Path(run) for run in runs]):
         plan, manifest = planned(path), RunFolder.open(path).manifest
+        check_outside(plan.order, outside)
         specs, known_base = variants_again(plan.order, path, list(variant or ()), base)
         with StatusLine(watching) as status:
             status.show("loading the models")

@@ -129,7 +129,7 @@ def run(
     from turncoat.scenarios.triggers import parse_trigger
 
     from .campaign_run import plan_runs
-    from .run_order import Outside, RunOrder
+    from .run_order import Outside, RunOrder, check_outside
 
     wanted = _wanted(cloud_budget, price, overflow_price, memory)
     outside = Outside(SinkOptions(url=sink_url, token_env=token_env, model=sink_model), planner_url, planner_token_env)
@@ -137,6 +137,7 @@ def run(
         variants=tuple(variant), base=base, price=price, aliases=aliases, ablate=ablate, sink=sink,
         planner=planner, planner_model=planner_model, trigger=parse_trigger(trigger).spec if trigger else "",
     )  # fmt: skip
+    check_outside(order, outside)
     done = _played(plan_runs(chosen, seeds, seed, out, order), order, outside, wanted, as_json=as_json, quiet=quiet)
     failed = sum(len(one.failed) for one in done)
     if check and failed:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from turncoat.agent.folder import read_json
-from turncoat.agent.sinks import SinkOptions
+from turncoat.agent.planner import PlannerOptions, open_planner
+from turncoat.agent.sinks import SinkOptions, check_sink
 from turncoat.models.bases import DEFAULT_BASE, known_base
 from turncoat.models.variant_names import DEFAULT_VARIANTS
 from turncoat.scenarios.errors import InputError, RunError
@@ -51,6 +53,33 @@ class Outside:
     sink: SinkOptions = field(default_factory=SinkOptions)
     planner_url: str = ""
     planner_token_env: str = ""
+
+    def planner_of(self, order: RunOrder) -> PlannerOptions:
+        """How to reach the planner of an order."""
+        return PlannerOptions(self.planner_url, order.planner_model, self.planner_token_env)
+
+
+def check_outside(order: RunOrder, outside: Outside) -> None:
+    """That sink and planner can be reached so, before models are loaded and folders made. Connects to nothing.
+
+    Raises:
+        InputError: An unknown sink or planner, or options that do not fit; each by the name of its option.
+    """
+    with _named({"sink": "--sink", "url": "--sink-url", "token_env": "--token-env", "model": "--sink-model"}):
+        check_sink(order.sink, outside.sink)
+    with _named(
+        {"planner": "--planner", "url": "--planner-url", "token_env": "--planner-token-env", "model": "--planner-model"}
+    ):
+        open_planner(order.planner, outside.planner_of(order)).close()
+
+
+@contextmanager
+def _named(options: Mapping[str, str]) -> Iterator[None]:
+    """Calls what a mistake is about by its name on the command line."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(*(replace(m, place=options.get(m.place, m.place)) for m in error.mistakes)) from None
 
 
 def order_text(order: RunOrder) -> str:

@@ -99,7 +99,9 @@ def _attack_list(run: PastRun, principal: str, variants: Sequence[str], width: i
     table.add_column("time", no_wrap=True, width=9)
     table.add_column("alert", no_wrap=True, overflow="ellipsis", width=max(12, width - 25 - (cell + 2) * len(variants)))
     for variant in variants:
-        table.add_column(Text(clean(variant, 40)), overflow="fold", width=cell)  # whole: two may differ only at their end
+        table.add_column(
+            Text(clean(variant, 40)), overflow="fold", width=cell
+        )  # whole: two may differ only at their end
     rows = _rows(run, principal)
     for alert in run.streams[principal].alerts:
         decided = rows.get(alert.uid, {})

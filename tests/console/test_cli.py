@@ -145,6 +145,31 @@ def test_json_is_one_object_and_everything_else_goes_to_standard_error(
     assert "asking the models" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--sink webhoook", "--sink: unknown sink 'webhoook'; known are queue, second-opinion, webhook"),
+        ("--sink webhook", "--sink-url: none is given; give https://host/path, or http:// on loopback"),
+        (
+            "--sink webhook --sink-url http://example.com/",
+            "--sink-url: http off loopback would send alerts unencrypted; use https",
+        ),
+        (
+            "--sink second-opinion",
+            "--sink-model: the second-opinion sink has no model to ask; name one that the endpoint serves",
+        ),
+        ("--planner llm", "--planner-model: the planner has no model to ask; name one that the endpoint serves"),
+        ("--planner crystal-ball", "--planner: unknown planner 'crystal-ball'; known are llm, playbook"),
+    ],
+)
+def test_what_cannot_be_reached_is_said_before_a_folder_is_made(
+    turncoat: Call, tmp_path: Path, campaign: Path, options: str, message: str
+) -> None:
+    ended = turncoat("run", str(campaign), *SCRIPTED, *options.split(), "--out", "run")
+    assert (ended.code, ended.stderr) == (2, f"turncoat: {message}\n")
+    assert not (tmp_path / "run").exists()
+
+
 def test_several_seeds_are_several_objects_each_in_its_folder(turncoat: Call, tmp_path: Path, campaign: Path) -> None:
     result = turncoat("run", str(campaign), *SCRIPTED[:2], "--json", "--quiet", "--seeds", "2", "--out", "o")
     assert [json.loads(line)["seed"] for line in result.stdout.splitlines()] == [5, 6]
