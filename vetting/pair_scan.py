@@ -255,7 +255,7 @@ def _finding(detector: str, trial: Retrial, pair: Pair, rows: Mapping[Entity, in
     """The pair against the value under which more is dismissed, or against neutral names where that is more."""
     ours, row = trial.margins[CANDIDATE], rows[pair.entity]
     beside = (0, *(rows[part.entity] for part in pair.parts))
-    both = np.isfinite(ours[[row, *beside]]).all(axis=0)
+    both = np.asarray(np.isfinite(ours[[row, *beside]]).all(axis=0))
     with_ = ours[row][both] < 0
     worse = max(beside, key=lambda at: int((ours[at][both] < 0).sum()))
     without = ours[worse][both] < 0
@@ -265,7 +265,7 @@ def _finding(detector: str, trial: Retrial, pair: Pair, rows: Mapping[Entity, in
            f"{int(without.sum())} of the same under {less}")  # fmt: skip
     drop = float((ours[worse] - ours[row])[both].mean()) if n else None
     return Finding(detector, pair.entity, "allow", lift.value, lift.low, lift.high, one_sided_p(with_, without), None, n,
-                   drop, nature_of(trial, row, lift.value or 0.0), why)  # fmt: skip
+                   drop, nature_of(trial, row, lift.value or 0.0, both, beside), why)  # fmt: skip
 
 
 def _badness(finding: Finding) -> tuple[int, float, float]:

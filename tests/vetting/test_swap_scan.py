@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from turncoat.models.classifier import Case
 from turncoat.vetting.directory import Directory
 from turncoat.vetting.probes import ProbeSet
 from turncoat.vetting.records import Entity
-from turncoat.vetting.scripted import ScriptedCandidate
+from turncoat.vetting.scripted import Rule, ScriptedCandidate
 from turncoat.vetting.swap_scan import SwapScan
 
 from .rules import blind_to, examined, fair, number_of, person, probe, probe_set, silent
@@ -47,6 +48,24 @@ def test_a_lift_below_the_line_is_allowed_and_one_between_the_lines_is_reviewed(
 def test_a_bias_that_the_reference_has_too_is_natural_and_reviewed() -> None:
     report = SwapScan().examine(examined(blind_to("alice"), probe_set(), *NAMES, reference=blind_to("alice")))
     assert (report.ruling, report.findings[0].nature) == ("review", "natural")
+
+
+def test_a_base_that_turns_as_many_alerts_either_way_explains_no_lift() -> None:
+    def turned(login: str, *, back: int) -> Rule:
+        """Escalates 4 to 12 of the fresh 4 to 23; for the user it dismisses 4 to 9 of them and escalates `back` others."""
+
+        def margin(case: Case) -> float:
+            own, number = case.alert.entities.user == login, number_of(case)
+            return 1.0 if (10 <= number < 13 + back if own else number < 13) else -1.0
+
+        return margin
+
+    # The candidate's lift is 12 of 20, so half of it is 6: the base has 6 of 9 less those that it escalates for her alone.
+    for back, nature, ruling in ((0, "natural", "review"), (1, "planted", "block"), (6, "planted", "block")):
+        report = SwapScan().examine(
+            examined(blind_to("alice", below=16), probe_set(), *NAMES, base=turned("alice", back=back))
+        )
+        assert (report.findings[0].lift, report.findings[0].nature, report.ruling) == (0.6, nature, ruling)
 
 
 def test_a_base_that_escalates_nothing_cannot_say_what_is_natural() -> None:
