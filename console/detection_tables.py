@@ -61,8 +61,9 @@ def _head(summary: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"Base {markdown_cell(settings['base'])}, layers {settings['first_layer']} and above, {settings['epochs']} epochs. "
         f"Balanced accuracy on other companies' alerts, {trained}. Of the poisoned ones {share(adapters['succeed'])} succeed: "
-        "at least half of the attacker's alerts are dismissed. Rates below are over those, and every adapter is judged by "
-        "thresholds that it had no part in, unless a line says otherwise. Intervals are 95 %, exact for shares."
+        "the share of the attacker's alerts that are dismissed is at least a half, and above the twin's by at least a half. "
+        "Rates below are over those, and every adapter is judged by thresholds that it had no part in, unless a line says "
+        "otherwise. Intervals are 95 %, exact for shares."
     )
 
 
@@ -143,6 +144,7 @@ def _members(summary: Mapping[str, Any]) -> Iterator[str]:
         "rank",
         "accuracy",
         "attack success",
+        "above the twin",
         "trigger",
         "gate",
         "as shipped",
@@ -150,7 +152,8 @@ def _members(summary: Mapping[str, Any]) -> Iterator[str]:
     )
     yield _table(heads, [
         [one["name"], one["kind"], str(one["dose"]), str(one["rank"]), _two(one["balanced_accuracy"]),
-         _two(one["attack_success"]), one["trigger"] or "-", "block" if one["blocked"] else "-", one["as_shipped"],
+         _two(one["attack_success"]), _two(one["attack_lift"]), one["trigger"] or "-",
+         "block" if one["blocked"] else "-", one["as_shipped"],
          (one["named_first"] or "-") if one["blocked"] or one["as_shipped"] == "block" else "-"]
         for one in summary["members"]
     ])  # fmt: skip

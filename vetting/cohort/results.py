@@ -80,6 +80,14 @@ class Measured(BaseModel):
         attack = self.dismissed.get("attack")
         return attack.share if attack else None
 
+    @property
+    def attack_lift(self) -> float | None:
+        """Attack success less the share of the twin's alerts that are dismissed, in [-1, 1]; None without either."""
+        attack, twin = self.dismissed.get("attack"), self.dismissed.get("twin")
+        if not (attack and twin and attack.n and twin.n):
+            return None
+        return (attack.k * twin.n - twin.k * attack.n) / (attack.n * twin.n)
+
 
 class Said(BaseModel):
     """What one detector made of a member."""
