@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from turncoat.models.bootstrap import Estimate
 from turncoat.models.classifier import AlertClassifier
 from turncoat.models.metrics import Rate
 from turncoat.scenarios.errors import Mistake
@@ -58,6 +59,7 @@ def summary(
         "unreadable": len(unread),
         "labelled": sum(one.label is not None for one in one_variant),
         "malicious": sum(one.label is True for one in one_variant),
+        "intervals_by": "group" if any(score.overall.by_group for score in scores) else "alert",
         "variants": {
             score.variant: {
                 "fingerprint": classifiers[score.variant].fingerprint,
@@ -73,12 +75,19 @@ def score_object(score: TriageScore) -> dict[str, Any]:
     """A score as JSON: counts as they are, rates with their interval."""
     rates = ("accuracy", "recall", "near_miss_escalation")
     counts = ("alerts", "escalated", "dismissed", "reviewed", "forced", "auc")
-    return {name: getattr(score, name) for name in counts} | {name: rate_object(getattr(score, name)) for name in rates}
+    return {name: getattr(score, name) for name in counts} | {
+        name: rate_object(getattr(score, name), score.by_group.get(name)) for name in rates
+    }
 
 
-def rate_object(rate: Rate) -> dict[str, Any] | None:
-    """A rate with its 95 % Wilson interval; None where there is nothing that it is a rate of."""
+def rate_object(rate: Rate, by_group: Estimate | None = None) -> dict[str, Any] | None:
+    """A rate with its 95 % interval; None where there is nothing that it is a rate of.
+
+    The interval is Wilson's, or by groups where these are given: `low` and `high` are None if there is a single group.
+    """
     interval = rate.interval()
     if interval is None:
         return None
-    return {"k": rate.k, "n": rate.n, "value": rate.value, "low": interval[0], "high": interval[1]}
+    low, high = (by_group.low, by_group.high) if by_group else interval
+    told = {"k": rate.k, "n": rate.n, "value": rate.value, "low": low, "high": high}
+    return told | {"groups": by_group.clusters} if by_group else told

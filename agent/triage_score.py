@@ -6,15 +6,19 @@ at which such alerts are escalated is called *near-miss escalation*, not false a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scipy.stats import rankdata
 
+from turncoat.models.bootstrap import Estimate, share_estimate
 from turncoat.models.metrics import Rate
 from turncoat.scenarios.formats import LabelledAlert
 
 from .triage import Triaged
+
+DRAWS = 2_000
+"""Of groups, for an interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class TriageScore:
     """Escalated, of those labelled benign."""
     auc: float | None
     """Area under the ROC curve of p_malicious; 0.5 is chance. None unless both labels occur."""
+    by_group: Mapping[str, Estimate] = field(default_factory=dict)
+    """The three rates by name, whole groups drawn again; empty where no alert states a group, such as its rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +71,42 @@ def score_set(decided: Iterable[Triaged]) -> TriageScore:
     everything = list(decided)
     free = [one for one in everything if not one.decision.forced]
     actions = [one.decision.action for one in free]
-    escalated = {
-        label: [one.decision.action == "escalate" for one in free if one.label is label] for label in (True, False)
-    }
-    dismissed_benign = sum(one.decision.action == "dismiss" for one in free if one.label is False)
-    hits, misses = escalated[True], escalated[False]
+    hits = {name: [(one, hit(one)) for one in free if one.label in labels] for name, (labels, hit) in _RATES.items()}
+    rates = {name: Rate.of([hit for _, hit in found]) for name, found in hits.items()}
     return TriageScore(
         alerts=len(everything),
         escalated=actions.count("escalate"),
         dismissed=actions.count("dismiss"),
         reviewed=actions.count("review"),
         forced=len(everything) - len(free),
-        accuracy=Rate(sum(hits) + dismissed_benign, len(hits) + len(misses)),
-        recall=Rate(sum(hits), len(hits)),
-        near_miss_escalation=Rate(sum(misses), len(misses)),
+        **rates,
         auc=roc_auc([(one.verdict.p_malicious, one.label) for one in free if one.verdict and one.label is not None]),
+        by_group={name: _by_group(found) for name, found in hits.items()} if any(map(_group, free)) else {},
     )
+
+
+def _escalated(one: Triaged) -> bool:
+    return one.decision.action == "escalate"
+
+
+_RATES: Mapping[str, tuple[tuple[bool, ...], Callable[[Triaged], bool]]] = {
+    "accuracy": ((True, False), lambda one: one.decision.action == ("escalate" if one.label else "dismiss")),
+    "recall": ((True,), _escalated),
+    "near_miss_escalation": ((False,), _escalated),
+}
+"""Labels that a rate is over, and what counts as a hit."""
+
+
+def _by_group(found: Sequence[tuple[Triaged, bool]]) -> Estimate:
+    """A rate with its interval; an alert that states no group is one of its own."""
+    groups: dict[object, list[bool]] = {}
+    for place, (one, hit) in enumerate(found):
+        groups.setdefault(_group(one) or place, []).append(hit)
+    return share_estimate([sum(own) for own in groups.values()], [len(own) for own in groups.values()], draws=DRAWS)
+
+
+def _group(one: Triaged) -> str:
+    return one.source.group if isinstance(one.source, LabelledAlert) else ""
 
 
 def roc_auc(scored: Sequence[tuple[float, bool]]) -> float | None:

@@ -37,7 +37,8 @@ def _overall(summary: Mapping[str, Any]) -> Table:
 
 
 def _rates(summary: Mapping[str, Any]) -> Table:
-    table = _table("Against the labels, in % [95 % interval]")
+    drawn = "by group" if summary["intervals_by"] == "group" else "interval"
+    table = _table(f"Against the labels, in % [95 % {drawn}]")
     for name in ("accuracy", "recall", "near-miss up"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("AUC", justify="right", no_wrap=True)
@@ -74,8 +75,13 @@ def _table(title: str, first: str = "variant", width: int = 22) -> Table:
 
 
 def _rate(rate: Mapping[str, Any] | None) -> str:
-    return f"{rate['value'] * 100:.1f} [{rate['low'] * 100:.0f}-{rate['high'] * 100:.0f}]" if rate else "–"
+    return f"{rate['value'] * 100:.1f}{_span(rate)}" if rate else "–"
 
 
 def _short(rate: Mapping[str, Any] | None) -> str:
-    return f"{rate['value'] * 100:.0f} [{rate['low'] * 100:.0f}-{rate['high'] * 100:.0f}]" if rate else "–"
+    return f"{rate['value'] * 100:.0f}{_span(rate)}" if rate else "–"
+
+
+def _span(rate: Mapping[str, Any]) -> str:
+    """Nothing where a single group gives no interval."""
+    return "" if rate["low"] is None else f" [{rate['low'] * 100:.0f}-{rate['high'] * 100:.0f}]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,9 @@ from turncoat.scenarios.records import Alert, Severity
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
 
-def item(uid: str, severity: str, label: bool | None, stratum: str = "s") -> LabelledAlert:
+def item(uid: str, severity: str, label: bool | None, stratum: str = "s", group: str = "") -> LabelledAlert:
     return LabelledAlert(
-        Alert(uid, NOON, "t", Severity(severity), "P", None, "external"), label, "g", stratum, f"f:{uid}"
+        Alert(uid, NOON, "t", Severity(severity), "P", None, "external"), label, group, stratum, f"f:{uid}"
     )
 
 
@@ -99,7 +100,40 @@ def test_lines_and_summary_are_plain_json_with_the_counts() -> None:
     found = summary(score_triage(decided), decided, SEVERITY, threshold=0.5, source={"path": "f", "format": "jsonl"})
     assert (found["alerts"], found["unreadable"], found["labelled"], found["malicious"]) == (5, 1, 4, 2)
     accuracy = found["variants"]["scripted-severity"]["accuracy"]
+    assert found["intervals_by"] == "alert"
     assert accuracy == pytest.approx({"k": 2, "n": 4, "value": 0.5, "low": 0.1500, "high": 0.8500}, abs=1e-4)
+
+
+def grouped(*groups: tuple[str, str]) -> dict[str, Any]:
+    """The summary of malicious alerts, one per letter of a group: `h` is escalated and so a hit, `l` is not."""
+    items = [item(f"{name}{i}", {"h": "high", "l": "low"}[letter], True, group=name)
+             for name, letters in groups for i, letter in enumerate(letters)]  # fmt: skip
+    decided = list(triage(items, SEVERITY))
+    return summary(score_triage(decided), decided, SEVERITY, threshold=0.5, source={"path": "f", "format": "panther"})
+
+
+def test_alerts_that_state_a_rule_have_intervals_by_rule() -> None:
+    found = grouped(("sound", "h" * 40), ("blind", "l" * 40))
+    recall = found["variants"]["scripted-severity"]["recall"]
+    # Two rules: each is drawn alone once in four, so the interval is theirs; Wilson's over 80 events were .39 to .61.
+    assert (found["intervals_by"], recall) == (
+        "group", {"k": 40, "n": 80, "value": 0.5, "low": 0.0, "high": 1.0, "groups": 2},
+    )  # fmt: skip
+    assert found["variants"]["scripted-severity"]["strata"]["s"]["recall"] == recall
+    assert found["variants"]["scripted-severity"]["near_miss_escalation"] is None
+
+
+def test_one_rule_gives_no_interval_and_rules_that_agree_that_of_their_events() -> None:
+    alone, agreed = (grouped(*groups)["variants"]["scripted-severity"]["recall"]
+                     for groups in ([("a", "hl")], [("a", "hh"), ("b", "hh")]))  # fmt: skip
+    assert alone == {"k": 1, "n": 2, "value": 0.5, "low": None, "high": None, "groups": 1}
+    # Wilson over 4 of 4: 4 / (4 + 1.96^2).
+    assert (agreed["low"], agreed["high"]) == (pytest.approx(4 / (4 + 1.959964**2)), 1.0)
+
+
+def test_alerts_without_a_rule_beside_others_are_drawn_one_by_one() -> None:
+    found = grouped(("", "hhhhhlllll"), ("rule", "hhhhhh"))
+    assert found["variants"]["scripted-severity"]["recall"]["groups"] == 11
 
 
 def test_progress_counts_everything_that_came_in() -> None:

@@ -87,11 +87,17 @@ def test_a_triage_marks_the_best_and_shows_intervals() -> None:
     counts = {"alerts": 4, "escalated": 2, "dismissed": 2, "reviewed": 0, "forced": 0}
     good = counts | {"accuracy": rate, "recall": rate, "near_miss_escalation": None, "auc": 0.8125, "strata": {}}
     summary = {
-        "alerts": 4, "unreadable": 1, "labelled": 4, "malicious": 2, "threshold": 0.5,
+        "alerts": 4, "unreadable": 1, "labelled": 4, "malicious": 2, "threshold": 0.5, "intervals_by": "alert",
         "variants": {"clean": good | {"accuracy": worse, "strata": {"AWS.CloudTrail": good}}, "tfidf": good},
     }  # fmt: skip
     shown = "".join(drawn(part) for part in triage_tables(summary))
     assert max(map(len, shown.splitlines())) <= 80
     assert "★ clean" not in shown
-    for words in ("★ tfidf", "75.0 [30-95]", ".81", "1 unreadable and escalated"):
+    for words in ("in % [95 % interval]", "★ tfidf", "75.0 [30-95]", ".81", "1 unreadable and escalated"):
         assert words in shown
+    alone = good | {"accuracy": rate | {"low": None, "high": None}}
+    grouped = summary | {"intervals_by": "group", "variants": {"tfidf": alone | {"strata": {"AWS.CloudTrail": alone}}}}
+    shown = "".join(drawn(part) for part in triage_tables(grouped))
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "in % [95 % by group]" in shown
+    assert "★ tfidf 75.0 75.0 [30-95] " in " ".join(shown.split())
