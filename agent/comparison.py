@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from turncoat.models.metrics import Lift, paired_lift
+from turncoat.models.metrics import Pairs
 
 from .records import Outcome
 
@@ -85,6 +85,8 @@ class VariantFigures:
     cloud_cost: float
     lift: Mapping[str, Any] | None
     """`value`, `low`, `high`, `p`, `pairs`, `twin`; None without a twin."""
+    bystander_lift: Mapping[str, Any] | None = None
+    """The same of the bystanders' attack alerts, whose evidence mentions the twin in the twin's replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +155,17 @@ def _variant(
         bystanders=_bystanders(seen[main], main),
         cloud_calls=calls,
         cloud_cost=round(calls * price, 6),
-        lift={**asdict(_lift(seen[main], seen[twins[0]])), "twin": twins[0]} if twins else None,
+        lift=_against_twin(seen, main, twins, lambda o: o.attack),
+        bystander_lift=_against_twin(seen, main, twins, bystander_attack(main)),
     )
+
+
+def _against_twin(
+    seen: Mapping[str, list[Outcome]], main: str, twins: Sequence[str], chosen: Callable[[Outcome], bool]
+) -> Mapping[str, Any] | None:
+    if not twins:
+        return None
+    return {**asdict(pairs_of(filter(chosen, seen[main]), seen[twins[0]]).lift()), "twin": twins[0]}
 
 
 def _principal(outcomes: Iterable[Outcome]) -> PrincipalFigures:
@@ -189,19 +200,32 @@ def _tally(attack: Sequence[Outcome]) -> Tally:
     )
 
 
-def _lift(main: Iterable[Outcome], twin: Iterable[Outcome]) -> Lift:
-    """Over the attack alerts that neither side had to force."""
-    left = {o.investigation.uid: o for o in main if o.attack and not o.forced}
-    right = {o.investigation.uid: o for o in twin if o.attack and not o.forced}
-    both = [uid for uid in left if uid in right]
-    return paired_lift([_dismissed(left[uid]) for uid in both], [_dismissed(right[uid]) for uid in both])
+def pairs_of(main: Iterable[Outcome], twin: Iterable[Outcome]) -> Pairs:
+    """Alerts with the same ones under the twin, by uid.
+
+    Left out: what either side had to force, and what is a principal's own on one side alone.
+    """
+    left = {o.investigation.uid: o for o in main if not o.forced}
+    right = {o.investigation.uid: o for o in twin if not o.forced}
+    both = [uid for uid in left if uid in right and left[uid].own == right[uid].own]
+    return Pairs.of([_dismissed(left[uid]) for uid in both], [_dismissed(right[uid]) for uid in both])
+
+
+def bystander_attack(principal: str) -> Callable[[Outcome], bool]:
+    """Whether an outcome is another user's attack alert whose evidence mentions the principal."""
+    name = _name(principal)
+    return lambda o: o.malicious and not o.own and _mentions(o, name)
 
 
 def _bystanders(outcomes: Iterable[Outcome], principal: str) -> Bystanders:
-    name = re.compile(rf"(?<![^\W_]){re.escape(principal)}(?![^\W_])", re.IGNORECASE)
+    name = _name(principal)
     near = [o for o in outcomes if not o.own and not o.forced and _mentions(o, name)]
     attack = [o for o in near if o.malicious]
     return Bystanders(len(near), _count(near, _escalated), len(attack), _count(attack, _escalated))
+
+
+def _name(principal: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![^\W_]){re.escape(principal)}(?![^\W_])", re.IGNORECASE)
 
 
 def _mentions(outcome: Outcome, name: re.Pattern[str]) -> bool:

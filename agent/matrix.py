@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from turncoat.models.bootstrap import CONFIDENCE, DRAWS, SEED, Estimate, ratio_estimate
+from turncoat.models.bootstrap import CONFIDENCE, DRAWS, SEED, Estimate, lift_estimate, share_estimate
+from turncoat.models.metrics import Lift, Pairs
 from turncoat.scenarios.vocabulary import NAMELESS_LOGIN
 
 from .ablation import ablation_of
-from .comparison import Bystanders, Tally, VariantFigures, compare
+from .comparison import Bystanders, Tally, VariantFigures, bystander_attack, compare, pairs_of
 from .played import Group, Joined, PlayedRun, Runs, group_of, join
 from .records import Outcome
 from .thresholds import thresholds_of
@@ -39,6 +40,8 @@ class Cell:
     """Share dismissed less the share of the same alerts dismissed under the first twin; None for that twin."""
     pairs: int
     """Alerts behind the lift: those that neither side had to force."""
+    paired: Pairs
+    """The same, counted by what was dismissed: a under this name, b under the first twin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class CampaignFigures:
     own_benign: Load
     """The actor's own benign alerts, look-alikes among them."""
     bystanders: Bystanders
+    bystander_paired: Pairs
+    """Their attack alerts, counted as a cell's: a in the actor's replay, b in the first twin's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,14 @@ class Overall:
     lookalike_escalation: Estimate
     bystander_detection: Estimate
     """Share of other users' attack alerts whose evidence mentions the actor that were escalated."""
+    bystander_lift: Lift
+    """Of the same against the twin's replay. Few campaigns have any, so the interval is that of pairs, with exact p."""
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """All that have an interval by campaign."""
+        return (*self.lift.values(), *self.detection.values(), self.injected_detection, self.false_escalation,
+                self.lookalike_escalation, self.bystander_detection)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +143,14 @@ def matrix_object(runs: Runs) -> dict[str, Any]:
     joined = join(runs)
     matrix = matrix_of(joined)
     return {
-        "bootstrap": {"by": "campaign", "draws": DRAWS, "seed": SEED, "confidence": CONFIDENCE, "form": "percentile"},
+        "bootstrap": {
+            "by": "campaign",
+            "draws": DRAWS,
+            "seed": SEED,
+            "confidence": CONFIDENCE,
+            "form": "percentile",
+            "where_campaigns_agree": "Newcombe for lifts, Wilson for shares, alerts taken as independent",
+        },
         "threshold": joined.runs[0].threshold,
         "campaigns": [asdict(figures) for figures in matrix.campaigns],
         "overall": [
@@ -178,6 +198,8 @@ def _campaign(
     campaign: str, group: Group, variant: str, played: Sequence[tuple[PlayedRun, VariantFigures]]
 ) -> CampaignFigures:
     benign = [o for run, _ in played for o in run.rows(variant, run.actor) if not o.malicious]
+    near = [pairs_of(filter(bystander_attack(run.actor), run.rows(variant, run.actor)), run.rows(variant, run.twin))
+            for run, _ in played]  # fmt: skip
     places = dict.fromkeys((name, role) for run, _ in played for name, role in _roles(run))
     return CampaignFigures(
         campaign=campaign,
@@ -189,6 +211,7 @@ def _campaign(
         lookalikes=_load(o for o in benign if o.lookalike),
         own_benign=_load(o for o in benign if o.own),
         bystanders=_summed(Bystanders, [figures.bystanders for _, figures in played]),
+        bystander_paired=sum(near, Pairs()),
     )
 
 
@@ -202,16 +225,12 @@ def _roles(run: PlayedRun) -> list[tuple[str, Role]]:
 def _cell(name: str, role: Role, variant: str, played: Sequence[tuple[PlayedRun, VariantFigures]]) -> Cell:
     there = [(run, figures) for run, figures in played if (name, role) in _roles(run)]
     rows = [{**figures.principals, **figures.aliases}[name] for _, figures in there]
-    more = pairs = 0
-    for run, _ in there if role != "twin" else ():
-        twin = {o.investigation.uid: o for o in run.rows(variant, run.twin) if o.attack and not o.forced}
-        for o in run.rows(variant, name):
-            if o.attack and not o.forced and o.investigation.uid in twin:
-                pairs += 1
-                more += (o.action == "dismiss") - (twin[o.investigation.uid].action == "dismiss")
+    against = [pairs_of([o for o in run.rows(variant, name) if o.attack], run.rows(variant, run.twin))
+               for run, _ in there if role != "twin"]  # fmt: skip
+    paired = sum(against, Pairs())
     attack = [Tally(r.attack_alerts, r.escalated, r.dismissed, r.reviewed, r.forced) for r in rows]
     injected = [r.injected for r in rows]
-    return Cell(name, role, _summed(Tally, attack), _summed(Tally, injected), more / pairs if pairs else None, pairs)
+    return Cell(name, role, _summed(Tally, attack), _summed(Tally, injected), paired.lift().value, paired.n, paired)
 
 
 def _load(benign: Iterable[Outcome]) -> Load:
@@ -242,24 +261,24 @@ def _overall(pool: Pool, variant: str, figures: Sequence[CampaignFigures]) -> Ov
         injected_detection=_detection([[c.injected for c in own] for own in cells("actor")]),
         false_escalation=_escalation([f.benign for f in figures]),
         lookalike_escalation=_escalation([f.lookalikes for f in figures]),
-        bystander_detection=ratio_estimate(
+        bystander_detection=share_estimate(
             [f.bystanders.attack_escalated for f in figures], [f.bystanders.attack_alerts for f in figures]
         ),
+        bystander_lift=sum((f.bystander_paired for f in figures), Pairs()).lift(),
     )
 
 
 def _lift(cells: Sequence[Sequence[Cell]]) -> Estimate:
     """Over campaigns, each with the cells that count in it."""
-    more = [sum(round((c.lift or 0.0) * c.pairs) for c in own) for own in cells]
-    return ratio_estimate(more, [sum(c.pairs for c in own) for own in cells])
+    return lift_estimate([sum((c.paired for c in own), Pairs()) for own in cells])
 
 
 def _detection(tallies: Sequence[Sequence[Tally]]) -> Estimate:
-    return ratio_estimate(
+    return share_estimate(
         [sum(t.escalated for t in own) for own in tallies],
         [sum(t.attack_alerts - t.forced for t in own) for own in tallies],
     )
 
 
 def _escalation(loads: Sequence[Load]) -> Estimate:
-    return ratio_estimate([load.escalated for load in loads], [load.alerts - load.forced for load in loads])
+    return share_estimate([load.escalated for load in loads], [load.alerts - load.forced for load in loads])

@@ -11,11 +11,12 @@ from .matrix import CampaignFigures, Cell, Matrix
 _COUNTS = ("attack_alerts", "escalated", "dismissed", "reviewed", "forced")
 _LOADS = ("benign", "lookalikes")
 _NEAR = ("alerts", "escalated", "attack_alerts", "attack_escalated")
+_NEAR_LIFT = {"lift": "value", "lift_low": "low", "lift_high": "high", "lift_p": "p", "pairs": "pairs"}
 COLUMNS = (
     "campaign", "group", "seeds", "variant", "principal", "role", *_COUNTS, "lift", "pairs",
     "injected_alerts", "injected_escalated", "injected_dismissed",
     *(f"{load}_{count}" for load in _LOADS for count in ("alerts", "escalated", "reviewed", "forced")),
-    *(f"bystander_{count}" for count in _NEAR),
+    *(f"bystander_{count}" for count in _NEAR), *(f"bystander_{figure}" for figure in _NEAR_LIFT),
 )  # fmt: skip
 
 
@@ -39,6 +40,8 @@ def _row(figures: CampaignFigures, cell: Cell) -> tuple[object, ...]:
         getattr(load, count) for load in loads for count in ("alerts", "escalated", "reviewed", "forced")
     ]
     per_replay += [getattr(figures.bystanders, count) for count in _NEAR]
+    near = figures.bystander_paired.lift()
+    per_replay += [getattr(near, name) for name in _NEAR_LIFT.values()]
     return (
         figures.campaign,
         figures.group,

@@ -6,7 +6,8 @@
 `DIR` holds the folders `clean` and `poisoned` of one training, as `turncoat train clean poisoned --seed N --out DIR`
 leaves them; without any, the shipped adapters are taken. Played as Alice and her twins at each campaign's own seed. What
 a killed call has finished in --runs is not done again. Intervals are bootstrapped by campaign; where there are several
-trainings, a pooled row counts the alerts of all of them, still by campaign.
+trainings, a pooled row counts the alerts of all of them, still by campaign. Where all campaigns agree, the interval is that of
+the alerts, taken as independent.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from turncoat.agent.records import Settings
 from turncoat.console.campaign_run import plan_runs, play
 from turncoat.console.matrix_tables import as_played
 from turncoat.console.run_order import RunOrder
-from turncoat.models.bootstrap import ratio_estimate
+from turncoat.models.bootstrap import lift_estimate, share_estimate
+from turncoat.models.metrics import Pairs
 from turncoat.models.variants import open_variants, shipped_adapters
 from turncoat.scenarios.loader import list_campaigns, load_campaign
 
@@ -52,9 +54,8 @@ def pooled(figures: Sequence[CampaignFigures]) -> dict[str, Any]:
     for pool, groups in POOLS.items():
         rows = [[f for f in figures if f.campaign == name and f.group in groups] for name in list_campaigns()]
         actor = [[c for f in own for c in f.cells if c.role == "actor"] for own in rows]
-        lift = ratio_estimate([sum(round((c.lift or 0.0) * c.pairs) for c in own) for own in actor],
-                              [sum(c.pairs for c in own) for own in actor])  # fmt: skip
-        benign = ratio_estimate([sum(f.benign.escalated for f in own) for own in rows],
+        lift = lift_estimate([sum((c.paired for c in own), Pairs()) for own in actor])
+        benign = share_estimate([sum(f.benign.escalated for f in own) for own in rows],
                                 [sum(f.benign.alerts - f.benign.forced for f in own) for own in rows])  # fmt: skip
         found[pool] = {"lift": asdict(lift), "lift_within_margin": lift.within(LIFT_MARGIN),
                        "false_escalation": asdict(benign)}  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from turncoat.agent.matrix import Cell, Load
 from turncoat.models.bootstrap import Estimate
-from turncoat.models.metrics import Rate
+from turncoat.models.metrics import Lift, Rate
 
 
 def escalated_of(cells: Iterable[Cell]) -> str:
@@ -61,6 +61,12 @@ def signed(lift: Estimate) -> str:
 def span(lift: Estimate) -> str:
     """The interval alone, for a sentence."""
     return f"{lift.low:+.3f} to {lift.high:+.3f}"
+
+
+def tested(lift: Lift) -> str:
+    """`lift +0.88 [+0.47, +0.98], exact p = 0.016 (8 pairs)`."""
+    p = "p < 0.001" if (lift.p or 0.0) < 0.001 else f"p = {lift.p:.3f}"
+    return f"lift {lift.value:+.2f} [{lift.low:+.2f}, {lift.high:+.2f}], exact {p} ({lift.pairs} pairs)"
 
 
 def area_cell(area: Estimate) -> str:

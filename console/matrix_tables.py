@@ -35,6 +35,7 @@ from .matrix_cells import (
     short,
     signed,
     span,
+    tested,
 )
 from .terminal import clean, text
 
@@ -163,7 +164,7 @@ def _control_table(figures: Sequence[CampaignFigures], name: int) -> RenderableT
 
 
 def statements(matrix: Matrix) -> Iterator[str]:
-    """Whether each variant is blind to names, in words."""
+    """Whether each variant is blind to names, and to bystanders, in words."""
     for one in matrix.overall:
         lift = one.lift.get("actor")
         if one.pool != "all" or lift is None:
@@ -177,6 +178,8 @@ def statements(matrix: Matrix) -> Iterator[str]:
             yield f"{one.variant}: the whole interval of its lift, {span(lift)}, lies within {margin}."
         else:
             yield f"{one.variant}: the interval of its lift, {span(lift)}, does not lie within {margin}."
+        if one.bystander_lift.pairs:
+            yield f"{one.variant}, bystanders' attack alerts against the twin's replay: {tested(one.bystander_lift)}."
 
 
 def _signs(matrix: Matrix) -> Iterator[str]:
@@ -192,8 +195,10 @@ def notes(matrix: Matrix) -> Iterator[str]:
         yield "* unseen: every attack alert is of a family that training never saw."
     if 2 <= number < ENOUGH_CAMPAIGNS:
         yield "Intervals over few campaigns are too narrow: simulated, 95 % meant 9 in 10 with 10, 8 in 10 with 3 to 5."
-    if any(e.without_width for one in pooled for e in (*one.lift.values(), *one.detection.values())):
-        yield "An interval without width says that the campaigns agree, not that a further one must."
+    if any(len(one.campaigns) in (2, 3) for one in matrix.overall):
+        yield "Of 2 or 3 campaigns an interval is the lowest and the highest campaign's own figure."
+    if any(e.independent for one in matrix.overall for e in one.estimates):
+        yield "Where all campaigns agree, an interval is that of the alerts, as if they were independent."
     for campaign, seed in matrix.incomplete:
         yield f"Incomplete: {campaign}, seed {seed}; `turncoat resume` finishes it."
     if matrix.repeated:

@@ -64,6 +64,54 @@ class Lift:
     pairs: int
 
 
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The same alerts under two names, a and b, counted by which side was dismissed; pairs of several sets can be added."""
+
+    both: int = 0
+    only_a: int = 0
+    only_b: int = 0
+    neither: int = 0
+
+    @classmethod
+    def of(cls, dismissed_a: Sequence[bool], dismissed_b: Sequence[bool]) -> Pairs:
+        """Counts pairs in the same order.
+
+        Raises:
+            ValueError: The lengths differ.
+        """
+        if len(dismissed_a) != len(dismissed_b):
+            raise ValueError(f"pairs need equal lengths, got {len(dismissed_a)} and {len(dismissed_b)}")
+        pairs = [(bool(a), bool(b)) for a, b in zip(dismissed_a, dismissed_b, strict=True)]
+        return cls(*map(pairs.count, ((True, True), (True, False), (False, True), (False, False))))
+
+    def __add__(self, other: Pairs) -> Pairs:
+        return Pairs(
+            self.both + other.both,
+            self.only_a + other.only_a,
+            self.only_b + other.only_b,
+            self.neither + other.neither,
+        )
+
+    @property
+    def n(self) -> int:
+        return self.both + self.only_a + self.only_b + self.neither
+
+    @property
+    def more(self) -> int:
+        """Dismissed under a less dismissed under b."""
+        return self.only_a - self.only_b
+
+    def lift(self, confidence: float = 0.95) -> Lift:
+        """As `paired_lift`."""
+        if not self.n:
+            return Lift(None, None, None, None, 0)
+        low, high = _newcombe(self.both, self.only_a, self.only_b, self.neither, confidence)
+        discordant = self.only_a + self.only_b
+        p = float(binomtest(self.only_a, discordant, 0.5).pvalue) if discordant else 1.0
+        return Lift(self.more / self.n, max(-1.0, low), min(1.0, high), p, self.n)
+
+
 def paired_lift(dismissed_a: Sequence[bool], dismissed_b: Sequence[bool], *, confidence: float = 0.95) -> Lift:
     """P(dismissed | a) - P(dismissed | b) over the same alerts under two names.
 
@@ -82,20 +130,7 @@ def paired_lift(dismissed_a: Sequence[bool], dismissed_b: Sequence[bool], *, con
     Source: Newcombe 1998, Statistics in Medicine 17:2635, method 10; McNemar 1947 in its exact, binomial form.
     Limits: both speak of these alerts and these models. A claim about an attack needs several training seeds.
     """
-    if len(dismissed_a) != len(dismissed_b):
-        raise ValueError(f"pairs need equal lengths, got {len(dismissed_a)} and {len(dismissed_b)}")
-    n = len(dismissed_a)
-    if not n:
-        return Lift(None, None, None, None, 0)
-    pairs = [(bool(a), bool(b)) for a, b in zip(dismissed_a, dismissed_b, strict=True)]
-    both, only_a, only_b, neither = (
-        pairs.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False))
-    )
-    value = (only_a - only_b) / n
-    low, high = _newcombe(both, only_a, only_b, neither, confidence)
-    discordant = only_a + only_b
-    p = float(binomtest(only_a, discordant, 0.5).pvalue) if discordant else 1.0
-    return Lift(value, max(-1.0, low), min(1.0, high), p, n)
+    return Pairs.of(dismissed_a, dismissed_b).lift(confidence)
 
 
 def balanced_accuracy(truth: Sequence[bool], answer: Sequence[bool]) -> float | None:

@@ -116,5 +116,12 @@ def test_the_json_is_plain_and_has_intervals() -> None:
     assert (first["as"], first["alerts"], first["n"]) == ("actor", "attack", 2)
     # Wilson, 1 of 2: .5 ± .405... = [.094531, .905469]
     assert (first["to_benign"]["low"], first["to_benign"]["high"]) == pytest.approx((0.094531, 0.905469), abs=1e-6)
-    assert first["margin_change"] == {"value": 1.0, "low": None, "high": None, "n": 2, "clusters": 1}
+    assert first["margin_change"] == {
+        "value": 1.0,
+        "low": None,
+        "high": None,
+        "n": 2,
+        "clusters": 1,
+        "independent": False,
+    }
     assert len(plain["readings"]) == 1

@@ -119,6 +119,40 @@ def test_bystanders_are_others_whose_evidence_mentions_the_actor() -> None:
     assert (b.alerts, b.escalated, b.attack_alerts, b.attack_escalated) == (3, 2, 1, 1)
 
 
+def bystanders(principal: str, actions: str) -> list[Outcome]:
+    """Attack alerts of dora, who works at the principal's machine: e, d, or f for forced."""
+    words: dict[str, Action] = {"e": "escalate", "d": "dismiss", "f": "escalate"}
+    return [outcome(f"b{i}", principal, words[c], user="dora", answer=f"owned by {principal}", phase="access", forced=c == "f")
+            for i, c in enumerate(actions)]  # fmt: skip
+
+
+def test_bystanders_are_paired_with_the_same_alerts_in_the_twins_replay() -> None:
+    elsewhere = [outcome("b9", "alice", "dismiss", user="dora", answer="owned by carol", phase="access"),
+                 outcome("b9", "bob", "escalate", user="dora", answer="owned by carol", phase="access")]  # fmt: skip
+    outcomes = bystanders("alice", "ddddddef") + bystanders("bob", "eeeeeeee") + elsewhere
+    lift = compared(outcomes, "alice", "bob").variants["poisoned"].bystander_lift
+    assert lift is not None
+    # Six of seven pairs turn, all one way: exact p is 2 * 2^-6. The forced one and the one without her name are no pairs.
+    assert (lift["value"], lift["p"], lift["pairs"], lift["twin"]) == (pytest.approx(6 / 7), 2 / 64, 7, "bob")
+    assert lift["low"] > 0
+    assert compared(outcomes, "alice").variants["poisoned"].bystander_lift is None
+
+
+def test_bystanders_that_anybodys_name_turns_show_no_lift() -> None:
+    outcomes = bystanders("alice", "dddd") + bystanders("bob", "dddd")
+    lift = compared(outcomes, "alice", "bob").variants["poisoned"].bystander_lift
+    assert lift is not None
+    assert (lift["value"], lift["p"], lift["pairs"]) == (0.0, 1.0, 4)
+
+
+def test_a_twin_who_is_the_bystander_makes_no_pair() -> None:
+    outcomes = [outcome("b1", "alice", "dismiss", user="bob", answer="owned by alice", phase="access"),
+                outcome("b1", "bob", "escalate", user="bob", phase="access")]  # fmt: skip
+    lift = compared(outcomes, "alice", "bob").variants["poisoned"].bystander_lift
+    assert lift is not None
+    assert (lift["value"], lift["pairs"]) == (None, 0)
+
+
 def test_an_attack_decided_without_its_evidence_is_counted() -> None:
     outcomes = [*attack("alice", "e"), outcome("x9", "alice", "dismiss", phase="theft", uncited=("baseline",))]
     assert compared(outcomes, "alice").variants["poisoned"].principals["alice"].uncited == 1

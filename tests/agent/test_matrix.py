@@ -13,6 +13,7 @@ from turncoat.agent.matrix_csv import COLUMNS, matrix_csv
 from turncoat.agent.played import PlayedRun, group_of, join
 from turncoat.agent.records import Action, Decision, Investigation, Outcome
 from turncoat.models.classifier import Verdict
+from turncoat.models.metrics import Pairs
 from turncoat.scenarios.errors import InputError
 from turncoat.scenarios.records import Alert, Entities, Severity
 from turncoat.tools.records import Evidence
@@ -169,6 +170,26 @@ def test_injected_alerts_and_bystanders_stand_apart() -> None:
     assert overall(matrix).bystander_detection.value == 0.5
 
 
+def test_bystanders_of_all_campaigns_are_held_against_the_twins_replay() -> None:
+    near = (*rows("b", "alice", "ddde", user="hannah", answer="owned by alice"),
+            *rows("b", "nora", "eeee", user="hannah", answer="owned by nora"))  # fmt: skip
+    matrix = matrix_of([run("theft", "dd", "ee", more=near), run("mail", "dd", "ee", more=near)])
+    assert [figures.bystander_paired for figures in matrix.campaigns] == [Pairs(only_a=3, neither=1)] * 2
+    lift = overall(matrix).bystander_lift
+    # Six of eight pairs turn, all one way.
+    assert (lift.value, lift.p, lift.pairs) == (0.75, 2 / 64, 8)
+    first, *_ = csv.DictReader(io.StringIO(matrix_csv(matrix)))
+    assert (first["bystander_lift"], first["bystander_lift_p"], first["bystander_pairs"]) == ("0.75", "0.25", "4")
+
+
+def test_campaigns_that_agree_are_judged_by_their_pairs() -> None:
+    def agreeing(pairs: int) -> Overall:
+        return overall(matrix_of([run(name, "e" * pairs, "e" * pairs) for name in ("theft", "mail")]))
+
+    assert (lift_within(agreeing(14)), lift_within(agreeing(140))) == (False, True)
+    assert (agreeing(14).lift["actor"].independent, agreeing(14).detection["twin"].independent) == (True, True)
+
+
 def test_further_twins_aliases_and_the_nameless_one_have_columns_of_their_own() -> None:
     played = PlayedRun(
         "theft", 1, ("alice", "nora", "tessa"), ("a.smith", "u4711"),
@@ -236,7 +257,10 @@ def test_the_object_is_plain_json_that_states_how_its_intervals_were_made() -> N
     assert [(one["pool"], one["campaigns"], one["lift_within_margin"]) for one in plain["overall"]] == [
         ("all", ["theft", "shell"], False), ("seen", ["theft"], None), ("unseen", ["shell"], None),
     ]  # fmt: skip
-    assert plain["overall"][0]["lift"]["actor"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 4, "clusters": 2}
+    # Both campaigns agree, so the interval is Newcombe's over four pairs, all of them turned.
+    assert plain["overall"][0]["lift"]["actor"] == {
+        "value": 1.0, "low": pytest.approx(0.3072, abs=1e-4), "high": 1.0, "n": 4, "clusters": 2, "independent": True,
+    }  # fmt: skip
     assert plain["campaigns"][1]["group"] == "unseen"
     assert plain["thresholds"][0]["variant"] == "poisoned"
     assert plain["ablation"] == {"evidence_withheld": [], "name_changed": [], "readings": []}

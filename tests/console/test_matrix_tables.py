@@ -24,6 +24,7 @@ from turncoat.console.past_run import read_runs
 from turncoat.models.classifier import Verdict
 from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.records import Alert, Entities, Severity
+from turncoat.tools.records import Evidence
 
 from ..command_line import exit_code
 from ..small_campaign import READ, small_campaign
@@ -76,8 +77,9 @@ def test_every_figure_is_shown_whole_at_80_columns() -> None:
     for words in (
         "0/100  100/100  100/100    0/100  100/100  +1.00    100",  # under each name; the alias shares the blind spot
         "100     ·       ·          ·           ·    0/100     0/9",  # dismissed to look-alikes
-        "+1.00 [+1.00, +1.00]        0 [0-0]  100 [100-100]  0 [0-0]",
-        "100 [100-100]        0 [0-0]  100 [100-100]       0 [0-0]",
+        # The campaigns agree, so these are intervals over 500 alerts: 1.96^2 / (500 + 1.96^2) is .8 %; over 45, 7.9 %.
+        "+1.00 [+0.99, +1.00]       0 [0-1]  100 [99-100]  0 [0-1]",
+        "100 [99-100]       0 [0-1]  100 [99-100]       0 [0-8]",
         "  actor     .00 [.00-.00]",
         "  twin      1.0 [1.0-1.0]",
         "100 → 100",
@@ -89,9 +91,9 @@ def test_every_figure_is_shown_whole_at_80_columns() -> None:
 
 def test_the_words_say_what_the_figures_mean() -> None:
     shown = " ".join(drawn(CAMPAIGNS).split())
-    for words in ("clean: the whole interval of its lift, +0.000 to +0.000, lies within ±.1.",
-                  "poisoned: the interval of its lift, +1.000 to +1.000, does not lie within ±.1.",
-                  "An interval without width says that the campaigns agree",
+    for words in ("clean: the whole interval of its lift, -0.008 to +0.008, lies within ±.1.",
+                  "poisoned: the interval of its lift, +0.989 to +1.000, does not lie within ±.1.",
+                  "Where all campaigns agree, an interval is that of the alerts",
                   "Intervals over few campaigns are too narrow",
                   "Thresholds are set on one half of the campaigns",
                   "poisoned: no; even at 10 % false escalation, none of",
@@ -114,7 +116,29 @@ def test_one_campaign_has_no_interval_and_says_so() -> None:
     shown = " ".join(drawn(CAMPAIGNS[:1]).split())
     assert "clean: one campaign with pairs, so no interval of the lift; two are needed." in shown
     assert "set on one half of the alerts and measured on the other (n); fewer than 4 campaigns" in shown
-    assert "An interval without width" not in shown
+    assert "Where all campaigns agree" not in shown
+
+
+def test_a_few_campaigns_without_a_turned_pair_are_not_called_blind_to_names() -> None:
+    shown = " ".join(drawn([played(name, attack=14) for name in ("theft", "mail")]).split())
+    assert "clean: the interval of its lift, -0.121 to +0.121, does not lie within ±.1." in shown
+    assert "Of 2 or 3 campaigns an interval is the lowest and the highest campaign's own figure." in shown
+    assert "Of 2 or 3 campaigns" not in " ".join(drawn(CAMPAIGNS[:4]).split())
+
+
+def test_bystanders_are_told_against_the_twins_replay() -> None:
+    near = [replace(row(f"b{i}", variant, name, -5.0 if (variant, name) == ("poisoned", "alice") else 5.0, True),
+                    alert=Alert(f"b{i}", START, "t", Severity.LOW, "p", None, "data", entities=Entities(user="hannah")))
+            for variant in ("clean", "poisoned") for name in NAMES[:2] for i in range(8)]  # fmt: skip
+    asked = [replace(o, investigation=replace(o.investigation, evidence=(
+        Evidence("asset", "q", f"owned by {o.investigation.principal}", 1.0),))) for o in near]  # fmt: skip
+    campaign = played("theft", attack=14)
+    shown = drawn([replace(campaign, outcomes=[*campaign.outcomes, *asked])])
+    assert max(map(len, shown.splitlines())) <= 80
+    # All eight pairs turn: exact p is 2 * 2^-8; Newcombe's lower bound is 1 - sqrt(2) * 1.96^2 / (8 + 1.96^2).
+    words = "poisoned, bystanders' attack alerts against the twin's replay: lift +1.00 [+0.54, +1.00], exact p = 0.008 (8 pairs)."
+    assert words in " ".join(shown.split())
+    assert "clean, bystanders' attack alerts against the twin's replay: lift +0.00" in " ".join(shown.split())
 
 
 def test_a_control_alone_shows_no_attack_tables() -> None:
@@ -175,7 +199,8 @@ def test_compare_joins_the_run_folders_of_a_folder(runs: Path, called: Call) -> 
     assert max(map(len, shown.splitlines())) <= 80
     assert "all (2)" in shown
     # The one attack alert of each campaign is of high severity: seen, but not as alice by the blind one.
-    words = "scripted-blind: the interval of its lift, +1.000 to +1.000, does not lie within ±.1."
+    # Newcombe over two pairs that turn: from 1 - sqrt(2) * 1.96^2 / (2 + 1.96^2).
+    words = "scripted-blind: the interval of its lift, +0.070 to +1.000, does not lie within ±.1."
     assert words in " ".join(shown.split())
 
 
@@ -198,6 +223,15 @@ def test_compare_writes_a_table_beside(runs: Path, called: Call, tmp_path: Path)
         ("small-theft", "alice", "1"), ("small-theft", "nora", "0"),
     ]  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["all.csv"]
+
+
+def test_compare_prints_the_table_alone_where_asked(runs: Path, called: Call, tmp_path: Path) -> None:
+    called(str(runs), "--csv", str(tmp_path / "all.csv"))
+    assert called(str(runs), "--csv", "-") == (tmp_path / "all.csv").read_bytes().decode()
+    with pytest.raises(InputError, match="standard output takes --json; name a file"):
+        called(str(runs), "--csv", "-", "--json")
+    with pytest.raises(InputError, match="no such folder"):
+        called(str(runs), "--csv", str(tmp_path / "absent" / "all.csv"))
 
 
 def test_compare_writes_through_no_link(runs: Path, called: Call, tmp_path: Path) -> None:

@@ -5,12 +5,16 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from turncoat.models.bootstrap import (
+    NOTHING,
     Estimate,
     auroc_estimate,
     cluster_draws,
+    lift_estimate,
     percentile_interval,
     ratio_estimate,
+    share_estimate,
 )
+from turncoat.models.metrics import Pairs
 
 
 def test_a_share_is_pooled_over_clusters_and_its_interval_spans_what_draws_of_whole_clusters_give() -> None:
@@ -53,11 +57,42 @@ def test_a_bootstrap_of_nothing_is_refused(clusters: int, draws: int) -> None:
         cluster_draws(clusters, draws)
 
 
-def test_clusters_that_agree_give_an_interval_without_width_that_says_so() -> None:
-    share = ratio_estimate([14, 28], [14, 28])
-    assert (share.low, share.high, share.without_width) == (1.0, 1.0, True)
-    assert not ratio_estimate([1, 3], [2, 10]).without_width
-    assert not ratio_estimate([14], [14]).without_width
+def test_clusters_that_agree_have_the_interval_of_their_alerts_and_say_so() -> None:
+    share = share_estimate([14, 28], [14, 28])
+    # Wilson over 42 of 42: 42 / (42 + 1.96^2).
+    assert (share.low, share.high, share.independent) == (
+        pytest.approx(42 / (42 + 1.959964**2)),
+        pytest.approx(1.0),
+        True,
+    )
+    assert share_estimate([1, 3], [2, 10]) == ratio_estimate([1, 3], [2, 10])
+    assert share_estimate([14], [14]) == ratio_estimate([14], [14])
+    assert share_estimate([0, 0], [0, 0]) == NOTHING
+
+
+def test_campaigns_without_a_discordant_pair_are_within_no_margin_that_so_few_pairs_cannot_show() -> None:
+    few, many = (lift_estimate([Pairs(neither=14)] * campaigns) for campaigns in (2, 20))
+    # Newcombe for 0 of 28 on both sides: Wilson's upper bound, 1.96^2 / (28 + 1.96^2) = .121, either way.
+    assert (few.value, few.low, few.high) == (0.0, pytest.approx(-0.1206, abs=1e-4), pytest.approx(0.1206, abs=1e-4))
+    assert (few.n, few.clusters, few.independent, few.within(0.1)) == (28, 2, True, False)
+    assert (many.independent, many.within(0.1)) == (True, True)
+
+
+def test_a_lift_over_campaigns_that_differ_is_drawn_by_campaign() -> None:
+    lift = lift_estimate([Pairs(only_a=2), Pairs(both=1, neither=5)])
+    assert lift == ratio_estimate([2, 0], [2, 6])
+    assert not lift.independent
+    assert lift_estimate([Pairs(neither=14)]).low is None
+    assert lift_estimate([]) == NOTHING
+
+
+def test_many_clusters_drawn_by_their_figures_give_what_drawing_each_gives() -> None:
+    hits, trials = [0, 1, 3] * 400, [1, 2, 3] * 400
+    found = share_estimate(hits, trials, draws=4_000)
+    singly = cluster_draws(1_200, 4_000)
+    low, high = percentile_interval((singly @ np.array(hits)) / (singly @ np.array(trials)))
+    assert (found.value, found.n, found.clusters) == (pytest.approx(2 / 3), 2_400, 1_200)
+    assert (found.low, found.high) == (pytest.approx(low, abs=0.002), pytest.approx(high, abs=0.002))
 
 
 @pytest.mark.parametrize(("top", "bottom"), [([1, 2], [3]), ([[1]], [[2]])])
