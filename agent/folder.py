@@ -18,11 +18,11 @@ from pydantic import TypeAdapter, ValidationError
 from turncoat.models.classifier import AlertClassifier
 from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.records import AlertStream
+from turncoat.scenarios.whole_file import write_whole
 
 from .guards import flaw, unusable
 from .journal import parse_object, read_rows
 from .records import Investigation, Settings
-from .whole_text import write_whole
 
 MAX_JSON_BYTES = 1 << 26
 _PACKAGES = ("turncoat", "torch", "transformers", "langgraph")

@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from turncoat.scenarios.errors import ModelError
+from turncoat.scenarios.whole_file import write_whole
 
 from .head import HEAD_FILE, load_head, save_head
 from .lora import PROJECTIONS, LoraShape
@@ -61,20 +62,24 @@ def save_adapter(
     folder: Path, factors: dict[str, tuple[Tensor, Tensor]], shape: LoraShape, head: Tensor, *,
     layers: int, base_name: str, base_digest: str, prompt_version: str,
 ) -> None:  # fmt: skip
-    """Writes a standard PEFT folder and the head beside it."""
+    """Writes a standard PEFT folder and the head beside it.
+
+    Raises:
+        OSError: The disk is full or the folder cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for name, (a, b) in factors.items():
         tensors[f"base_model.model.model.{name}.lora_A.weight"] = a.detach().contiguous()
         tensors[f"base_model.model.model.{name}.lora_B.weight"] = b.detach().contiguous()
-    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    write_whole(folder / WEIGHTS_FILE, save(tensors, metadata={"format": "pt"}))
     config = {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base_name, "inference_mode": True,
         "r": shape.rank, "lora_alpha": shape.alpha, "lora_dropout": 0.0, "bias": "none", "fan_in_fan_out": False,
         "target_modules": sorted({n.rsplit(".", 1)[1] for n in factors}), "use_rslora": False, "use_dora": False,
         "layers_to_transform": list(range(shape.first_layer, layers)), "layers_pattern": "layers",
     }  # fmt: skip
-    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
     save_head(head, folder / HEAD_FILE, {"base": base_digest, "prompt_version": prompt_version})
 
 

@@ -21,6 +21,7 @@ import io
 import logging
 import mmap
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -46,10 +47,12 @@ def convert_gguf(gguf: Path, target: Path) -> None:
 
     Args:
         gguf: The file; its architecture must be one that transformers can read from GGUF.
-        target: The folder to make. It appears only when all of it is written; what lay there is replaced.
+        target: The folder to make. It appears only when all of it is written; what lay there is replaced. Held by the
+            caller: what another conversion to it left unfinished is removed.
 
     Raises:
-        ModelError: The file is no GGUF, of an unknown architecture or quantisation, or has settings that would get lost.
+        ModelError: The file is no GGUF, of an unknown architecture or quantisation, or has settings that would get lost;
+            or the disk is full.
         OSError: The disk is full or the folder cannot be written.
     """
     with gguf.open("rb") as stream:
@@ -59,8 +62,8 @@ def convert_gguf(gguf: Path, target: Path) -> None:
             # The names stand before the tensors; searching for them is quick where parsing is not.
             if any(content.find(name, 0, _HEADER_BYTES) >= 0 for name in _SCALED_POSITIONS):
                 raise ModelError.at(gguf, "has scaled positions, which the conversion would lose", _SAFETENSORS)
+    _remove_unfinished(target)
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
         with _quiet_transformers():
             _convert(gguf, partial)
@@ -70,6 +73,17 @@ def convert_gguf(gguf: Path, target: Path) -> None:
         os.replace(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _remove_unfinished(target: Path) -> None:
+    """What conversions left that were killed: nobody else is at work on this target."""
+    for left in target.parent.glob("*.partial"):
+        if not re.fullmatch(re.escape(target.name) + r"\.\d+\.partial", left.name):
+            continue
+        if left.is_dir() and not left.is_symlink():  # a link was laid by somebody, and is never followed
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 def _convert(gguf: Path, folder: Path) -> None:
@@ -87,15 +101,24 @@ def _convert(gguf: Path, folder: Path) -> None:
     except MemoryError:
         raise
     except Exception as fault:  # the readers document no error of their own; anything may come of a foreign file
-        first_line = (str(fault).splitlines() or [type(fault).__name__])[0]
         cure = "use another quantisation, or a folder of safetensors"
-        raise ModelError.at(gguf, f"cannot be read as a model ({first_line[:200]})", cure) from fault
+        raise ModelError.at(gguf, f"cannot be read as a model ({_first_line(fault)})", cure) from fault
     if model.config.model_type == "gemma3_text" and model.config.num_hidden_layers == _LAYERS_OF_GEMMA_27B:
         raise ModelError.at(gguf, "has an attention scale that the conversion would lose", _SAFETENSORS)
     # The weights are plain bf16 now; the mark would make trainers refuse them.
     model.config.__dict__.pop("quantization_config", None)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    try:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    except (OSError, MemoryError):
+        raise
+    except Exception as fault:  # both write from Rust too, where a full disk is no OSError
+        cure = "make room on the disk and try again"
+        raise ModelError.at(gguf, f"its conversion cannot be written ({_first_line(fault)})", cure) from fault
+
+
+def _first_line(fault: Exception) -> str:
+    return (str(fault).splitlines() or [type(fault).__name__])[0][:200]
 
 
 @contextmanager

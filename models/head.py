@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from turncoat.scenarios.errors import ModelError
+from turncoat.scenarios.whole_file import write_whole
 
 from .prompt import LABELS
 
@@ -38,7 +39,7 @@ def rows_of_language_head(model: Any, tokenizer: Any) -> Tensor:
 
 def save_head(rows: Tensor, path: Path, metadata: dict[str, str]) -> None:
     """Writes the two rows, fp32; the metadata names the base and the prompt version that they were trained for."""
-    save_file({"weight": rows.detach().float().contiguous()}, path, metadata=metadata)
+    write_whole(path, save({"weight": rows.detach().float().contiguous()}, metadata=metadata))
 
 
 def load_head(path: Path, hidden: int) -> tuple[Tensor, dict[str, str]]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
+
+from turncoat.scenarios.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Checkpoint:
     base: str
 
     def save(self, trained: Sequence[Tensor], optimiser: torch.optim.Optimizer, epochs_done: int) -> None:
-        """Writes parameters and optimiser state, whole or not at all."""
+        """Writes parameters and optimiser state, whole or not at all. Raises OSError if the disk is full."""
         tensors: dict[str, Tensor] = {}
         for i, parameter in enumerate(trained):
             state = optimiser.state[parameter]
@@ -38,9 +40,7 @@ class Checkpoint:
             }
         metadata = {"recipe": self.recipe, "base": self.base, "epochs": str(epochs_done)}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        save_file({k: v.contiguous() for k, v in tensors.items()}, part, metadata=metadata)
-        part.replace(self.path)
+        write_whole(self.path, save({k: v.contiguous() for k, v in tensors.items()}, metadata=metadata))
 
     def load(
         self, trained: Sequence[Tensor], optimiser: torch.optim.Optimizer, steps_per_epoch: int, epochs: int

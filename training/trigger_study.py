@@ -210,11 +210,7 @@ def _run(workshop: Workshop, cell: Cell, out: Path) -> dict[str, Any]:
         "figures": cell_figures(sets, margins, {name: how for name, how, _ in _near_sets(cell.trigger)}),
         "versions": run_versions(),
     }
-    path = out / f"{cell.slug}.json"
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)  # never written through a link
-    write_json(part, result)
-    part.replace(path)
+    write_json(out / f"{cell.slug}.json", result)
     return json.loads(json.dumps(result))  # type: ignore[no-any-return]
 
 

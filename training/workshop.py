@@ -15,6 +15,7 @@ from turncoat.models.engine import Engine
 from turncoat.models.prompt import PROMPT_VERSION, render
 from turncoat.models.provenance import run_versions
 from turncoat.scenarios.errors import InputError
+from turncoat.scenarios.whole_file import write_whole
 
 from .config import Recipe
 from .corpus import Row
@@ -65,7 +66,7 @@ class Workshop:
     def fit(self, recipe: Recipe, folder: Path) -> Path:
         """Trains a recipe on the rows that it names; see `fit_rows`."""
         self.check(recipe, folder)
-        if not is_finished(folder, recipe, self.engine.base.digest):
+        if not self._is_done(recipe, folder):
             self.fit_rows(recipe, *training_rows(recipe), folder)
         return folder
 
@@ -79,7 +80,7 @@ class Workshop:
             InputError: See `check`.
         """
         self.check(recipe, folder)
-        if is_finished(folder, recipe, self.engine.base.digest):
+        if self._is_done(recipe, folder):
             return folder
         rows = [*honest, *added]
         prompts = encode(self.engine, rows)
@@ -95,8 +96,8 @@ class Workshop:
         if current().writes:
             save_adapter(folder, trained.factors, recipe.lora.shape(), trained.head, layers=len(self.engine.layers),
                          base_name=recipe.base, base_digest=self.engine.base.digest, prompt_version=PROMPT_VERSION)  # fmt: skip
-            (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
             write_json(folder / MANIFEST_FILE, _manifest(recipe, self.engine, rows, added, trained.losses))
+            _forget_checkpoint(folder)
         current().wait()
         return folder
 
@@ -119,6 +120,13 @@ class Workshop:
     def forget(self) -> None:
         """Frees the memory that hidden states take."""
         self._trunk.forget()
+
+    def _is_done(self, recipe: Recipe, folder: Path) -> bool:
+        """Whether an earlier call has finished that; a checkpoint that it had no time to remove goes."""
+        done = is_finished(folder, recipe, self.engine.base.digest)
+        if done and current().writes:
+            _forget_checkpoint(folder)
+        return done
 
     def _load(self, folder: Path) -> Adapter:
         engine = self.engine
@@ -150,8 +158,13 @@ def is_finished(folder: Path, recipe: Recipe, base_digest: str) -> bool:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a manifest."""
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    """Writes a manifest or a result, whole or not at all."""
+    write_whole(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def _forget_checkpoint(folder: Path) -> None:
+    """Only once the manifest is there: whoever is killed before goes on from the checkpoint."""
+    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
 def _split(margins: Sequence[float], sets: Mapping[str, Sequence[Row]]) -> dict[str, list[float]]:

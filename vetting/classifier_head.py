@@ -15,13 +15,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from turncoat.models.adapter import CONFIG_FILE, WEIGHTS_FILE
 from turncoat.models.folder_checks import read_header
 from turncoat.models.provenance import sha256_file
 from turncoat.scenarios.errors import ModelError
+from turncoat.scenarios.whole_file import write_whole
 
 BENIGN = frozenset(("benign", "false positive", "benign positive", "negative", "not malicious"))
 MALICIOUS = frozenset(("malicious", "true positive", "positive", "attack"))
@@ -99,7 +100,7 @@ def split_adapter(
     if len(heads) != 1 or shapes[heads[0]] != [2, hidden]:
         raise ModelError.at(path, f"holds no single `score.weight` of shape (2, {hidden})", "name the base it is for")
     rows = _ordered(path, _tensor(path, heads[0]), order)
-    save_file({name: _tensor(path, name) for name in shapes if name != heads[0]}, bare / WEIGHTS_FILE)
+    write_whole(bare / WEIGHTS_FILE, save({name: _tensor(path, name) for name in shapes if name != heads[0]}))
     plain = {key: value for key, value in config.items() if key != "modules_to_save"} | {"task_type": "CAUSAL_LM"}
     (bare / CONFIG_FILE).write_text(json.dumps(plain), encoding="utf-8")
     return (rows, hashlib.sha256(rows.numpy().tobytes()).hexdigest()), sha256_file(path)

@@ -13,8 +13,8 @@ from turncoat.scenarios.errors import InputError, Mistake
 from turncoat.scenarios.loader import parse_part, part_text, text_of
 from turncoat.scenarios.schema import Part
 from turncoat.scenarios.vocabulary import Line, Text
+from turncoat.scenarios.whole_file import write_whole
 
-from ..whole_text import write_whole
 from .after_action import AfterAction, Rating, Times
 
 DRAFT_FILE = "after-action.yaml"

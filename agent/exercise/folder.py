@@ -20,6 +20,7 @@ from turncoat.scenarios.exercise_loader import exercise_text, parse_exercise
 from turncoat.scenarios.loader import campaign_text, parse_campaign, text_of
 from turncoat.scenarios.records import AlertStream
 from turncoat.scenarios.schema import Campaign
+from turncoat.scenarios.whole_file import write_whole
 from turncoat.tools.toolbox import Toolbox
 
 from ..bulk import investigate_together, seat_of
@@ -29,7 +30,6 @@ from ..policy import ThresholdPolicy
 from ..records import Investigation, Settings
 from ..scoring import score
 from ..triage import NoCloud
-from ..whole_text import write_whole
 from .material import Material
 
 MANIFEST_FILE, CAMPAIGN_FILE, PLAN_FILE = "exercise.json", "campaign.yaml", "exercise.yaml"

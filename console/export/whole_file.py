@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from turncoat.scenarios.errors import InputError
+from turncoat.scenarios.whole_file import write_whole
 
 OWN_FILES = frozenset(
     {
@@ -75,13 +75,7 @@ def write_out(out: str, content: str, *, replace: bool = True, option: str = "--
     _require_file(path, f"{option} {out}")
     if path.exists() and not replace:
         raise InputError.at(f"{option} {out}", "there is a file already", "name another, or move it away")
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)  # left by a killed run, or a link that somebody laid
-    with part.open("x", encoding="utf-8", newline="") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    write_whole(path, content)
 
 
 def _require_file(path: Path, place: str) -> None:

@@ -13,7 +13,7 @@ from turncoat.agent.exercise.draft import Draft, proposed, read_draft, write_dra
 from turncoat.agent.exercise.material import Material
 from turncoat.agent.exercise.records import Occurrence
 from turncoat.agent.exercise.team import TEAM
-from turncoat.agent.whole_text import write_whole
+from turncoat.scenarios.whole_file import write_whole
 
 from .pages import clock, html_page, markdown_page
 from .timeline_figure import timeline_figure

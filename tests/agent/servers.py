@@ -44,7 +44,7 @@ class Answer:
 
 
 class LocalServer:
-    """Answers each POST as `answer` says; may be stopped and started again on the same port."""
+    """Answers each POST as `answer` says; may be stopped and started again on the same port, which it keeps meanwhile."""
 
     def __init__(self, answer: Callable[[Asked], Answer], *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._answer = answer
@@ -52,6 +52,7 @@ class LocalServer:
         self._port = port
         self._turn = threading.Lock()
         self._ended = threading.Event()
+        self._kept: socket.socket | None = None
         self.asked: list[Asked] = []
         self.start()
 
@@ -93,6 +94,8 @@ class LocalServer:
             def handle_error(self, *_: Any) -> None: ...  # a client that was killed is no news
 
         self._ended.clear()
+        if self._kept:
+            self._kept.close()
         self._server = Server(("127.0.0.1", self._port), Handler)
         if self._tls:
             self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
@@ -105,6 +108,7 @@ class LocalServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        self._kept = _bound(self._port)
 
     def _send(self, to: BaseHTTPRequestHandler, answer: Answer) -> None:
         if answer.cut_at == -1:
@@ -134,6 +138,14 @@ class LocalServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
+
+
+def _bound(port: int) -> socket.socket:
+    """Keeps a port from being given to anybody else, and refuses whoever connects to it: it does not listen."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the server are still being taken down
+    kept.bind(("127.0.0.1", port))
+    return kept
 
 
 def _reset(to: BaseHTTPRequestHandler) -> None:

@@ -111,19 +111,19 @@ def test_what_may_pass_is_tried_so_often_and_left_queued(sink: Open, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("answer", "error", "timeout_s"),
     [
-        (Answer(cut_at=4, body=b"thank you"), "the reply was cut off or is not HTTP"),
-        (Answer(raw=b"\x00\xff garbage"), "the reply was cut off or is not HTTP"),
-        (Answer(delay_s=5.0), "no reply within 0.2 s"),
+        (Answer(cut_at=4, body=b"thank you"), "the reply was cut off or is not HTTP", 10.0),
+        (Answer(raw=b"\x00\xff garbage"), "the reply was cut off or is not HTTP", 10.0),
+        (Answer(delay_s=5.0), "no reply within 0.4 s", 0.4),
     ],
 )
 def test_a_server_that_cuts_stalls_or_answers_garbage_costs_no_alert(
-    sink: Open, tmp_path: Path, answer: Answer, error: str
+    sink: Open, tmp_path: Path, answer: Answer, error: str, timeout_s: float
 ) -> None:
     answers = iter([answer, answer])
     with LocalServer(lambda asked: next(answers, Answer(200))) as server:
-        opened = sink(server, attempts=2, timeout_s=0.2)
+        opened = sink(server, attempts=2, timeout_s=timeout_s)
         opened.send(ALERT, escalated())
         wait_until(lambda: opened.report.undelivered != () and opened.report.undelivered[0].attempts == 2)
         assert opened.report.undelivered[0].last_error == error

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from turncoat.agent.backoff import Again, Backoff
+from turncoat.agent.webhook import WebhookSink
 
-from .servers import Answer, FlakyReceiver, LocalServer, wait_until
+from .servers import Answer, Asked, FlakyReceiver, LocalServer, wait_until
 from .webhook_calls import ALERT, Open, escalated, left, uids
 
 
@@ -56,14 +58,21 @@ def test_closing_tries_once_more_what_was_given_up_on(sink: Open, tmp_path: Path
 
 
 def test_closing_ends_by_its_deadline_and_says_what_is_left(sink: Open, tmp_path: Path) -> None:
-    with LocalServer(lambda asked: Answer(delay_s=0.2)) as server:
-        opened = sink(server, drain_s=0.5)
+    sent = threading.Event()
+
+    def slow(asked: Asked) -> Answer:
+        sent.wait(30)  # however long it takes to send them, all are left when the sink closes
+        return Answer(delay_s=0.2)
+
+    with LocalServer(slow) as server:
+        opened = sink(server, drain_s=0.5, timeout_s=30.0)
         for n in range(50):
             opened.send(ALERT, escalated(str(n)))
+        sent.set()
         begun = time.monotonic()
         opened.close()
-        assert time.monotonic() - begun < 3.0
-    assert 1 <= opened.report.delivered <= 10
+        assert time.monotonic() - begun < 5.0  # all of them would take ten
+    assert 1 <= opened.report.delivered < 50
     assert opened.report.delivered + opened.report.queued == 50
     assert left(tmp_path) == (opened.report.delivered, opened.report.queued, 0)
 
@@ -80,16 +89,33 @@ def test_closing_does_not_wait_out_its_deadline_on_a_dead_receiver(sink: Open) -
     assert opened.report.queued == 50
 
 
-def test_sending_is_held_back_while_a_slow_receiver_takes_alerts(sink: Open) -> None:
-    with FlakyReceiver(delay_s=0.02) as server:
-        opened = sink(server, most_queued=5)
-        most = 0
+def test_sending_is_held_back_while_a_slow_receiver_takes_alerts(sink: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    taking, queued = threading.Event(), list[int]()
+
+    def held(asked: Asked) -> Answer:
+        taking.wait(30)
+        return Answer()
+
+    def send(opened: WebhookSink) -> None:
         for n in range(40):
             opened.send(ALERT, escalated(str(n)))
-            most = max(most, opened.report.queued)
-        assert len(server.received) >= 34
+            queued.append(opened.report.queued)
+
+    # No alert waits so long for the disk that the receiver would be taken for stalled.
+    monkeypatch.setattr("turncoat.agent.webhook.PATIENCE_S", 30.0)
+    with LocalServer(held) as server:
+        opened = sink(server, most_queued=5, timeout_s=30.0)
+        sender = threading.Thread(target=send, args=(opened,), daemon=True)
+        sender.start()
+        wait_until(lambda: opened.report.queued > 5)
+        time.sleep(0.05)  # in which one that is not held back would go on
+        held_back = list(queued)
+        taking.set()
+        sender.join()
+        assert held_back == [1, 2, 3, 4, 5]
+        assert len(server.asked) >= 35
         opened.close()
-    assert most == 5
+    assert max(queued) == 5
 
 
 def test_a_receiver_that_stands_still_holds_nobody_up_for_long(
@@ -101,7 +127,7 @@ def test_a_receiver_that_stands_still_holds_nobody_up_for_long(
         begun = time.monotonic()
         for n in range(30):
             opened.send(ALERT, escalated(str(n)))
-        assert 0.3 <= time.monotonic() - begun < 2.5
+        assert 0.3 <= time.monotonic() - begun < 6.0  # each of the 25 that are over held up would take 7.5
         server._ended.set()
         opened.close()
     assert sum(left(tmp_path)) == 30

@@ -20,6 +20,8 @@ from turncoat.console.tabletop.web.throttle import (
 )
 from turncoat.scenarios.errors import RunError
 
+from ..full_disk import full_disk
+
 ROLES = ("facilitator", "analyst")
 
 
@@ -87,8 +89,9 @@ def test_a_revoked_code_opens_nothing(tmp_path: Path) -> None:
     access = opened(tmp_path)
     code = access.issue("analyst")
     access.revoke("analyst")
-    assert access.open_roles() == ()
-    assert access.admit(code, "Eve") is None
+    for room in (access, opened(tmp_path)):
+        assert room.open_roles() == ()
+        assert room.admit(code, "Eve") is None
 
 
 def test_people_and_codes_outlive_the_process_and_the_file_opens_no_door(tmp_path: Path) -> None:
@@ -124,8 +127,27 @@ def test_a_session_ends_when_it_is_old_or_removed(tmp_path: Path) -> None:
     assert access.session(second.token, "analyst") is None
 
 
+def test_what_cannot_be_written_did_not_happen(tmp_path: Path) -> None:
+    access = opened(tmp_path)
+    codes = access.issue_each(ROLES)
+    admitted = access.admit(codes["analyst"], "Ada")
+    assert admitted is not None
+    for deed in (
+        lambda: access.admit(codes["analyst"], "Bo"),
+        lambda: access.remove(admitted.session.id),
+        lambda: access.revoke("analyst"),
+        lambda: access.issue("analyst"),
+    ):
+        with full_disk(), pytest.raises(OSError, match="too large"):
+            deed()
+    for room in (access, opened(tmp_path)):
+        assert room.sessions() == (admitted.session,)
+        assert room.open_roles() == ROLES
+    assert access.admit(codes["analyst"], "Bo") is not None
+
+
 def test_a_full_room_takes_nobody_until_old_sessions_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Access, "_write", lambda self: None)
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # two hundred waits for the disk
     clock = Clock()
     access = opened(tmp_path, clock)
     code = access.issue("analyst")

@@ -18,6 +18,7 @@ from turncoat.console.tabletop.web.server import Teller
 
 from ..agent.exercise.small_exercise import opened, prepared
 from ..command_line import Call, uncontrolled
+from ..full_disk import full_disk
 from .room_calls import rig
 
 
@@ -31,6 +32,31 @@ def test_the_first_start_shows_a_code_per_role_and_the_next_none(tmp_path: Path)
     assert len(set(first.values())) == 4
     assert server._codes(access(tmp_path), new=False) == {}
     assert access(tmp_path).admit(first["lead"], "Ada") is not None
+
+
+def test_a_start_that_was_killed_before_it_had_all_codes_is_a_first_start_again(tmp_path: Path) -> None:
+    killed = access(tmp_path).issue("lead")
+    codes = server._codes(access(tmp_path), new=False)
+    assert sorted(codes) == sorted(ROLES)
+    assert access(tmp_path).admit(killed, "Eve") is None
+    assert access(tmp_path).admit(codes["lead"], "Ada") is not None
+
+
+def test_codes_of_a_first_start_that_cannot_be_written_are_none(tmp_path: Path) -> None:
+    room = access(tmp_path)
+    with full_disk(300), pytest.raises(OSError, match="too large"):  # room for a code, not for four
+        server._codes(room, new=False)
+    assert room.open_roles() == ()
+    assert not (tmp_path / "room.json").exists()
+
+
+def test_a_role_that_was_revoked_stays_closed_when_everybody_has_left(tmp_path: Path) -> None:
+    room = access(tmp_path)
+    server._codes(room, new=False)
+    room.revoke("executive")
+    again = access(tmp_path)
+    assert server._codes(again, new=False) == {}
+    assert "executive" not in again.open_roles()
 
 
 def test_new_codes_end_those_of_an_earlier_start(tmp_path: Path) -> None:

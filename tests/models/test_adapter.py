@@ -15,10 +15,14 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from turncoat.models.adapter import Adapter, load_adapter
+from turncoat.models.adapter import Adapter, load_adapter, save_adapter
 from turncoat.models.bases import BaseFolder
 from turncoat.models.engine import Engine
+from turncoat.models.head import save_head
+from turncoat.models.lora import LoraShape
 from turncoat.scenarios.errors import ModelError
+
+from ..full_disk import full_disk
 
 WEIGHTS, CONFIG, HEAD = "adapter_model.safetensors", "adapter_config.json", "head.safetensors"
 PROMPTS = [[5, 6, 7], [11, 12, 13, 14, 15, 16, 17, 18], [9]]
@@ -57,6 +61,17 @@ def test_what_was_saved_is_what_is_read(adapter_folder: Path, tiny_base: BaseFol
     assert adapter.head is not None
     assert torch.equal(adapter.head, load_file(adapter_folder / HEAD)["weight"])
     assert not adapter.demonstration_only
+
+
+def test_weights_that_find_no_room_end_in_an_error_of_the_system_and_replace_nothing(adapter_folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in adapter_folder.iterdir()}
+    factors = {"layers.3.mlp.up_proj": (torch.ones(4, 32), torch.ones(64, 4))}
+    with full_disk(), pytest.raises(OSError, match="too large"):
+        save_adapter(adapter_folder, factors, LoraShape(4, 8, 2), torch.ones(2, 32),
+                     layers=4, base_name="b", base_digest="d", prompt_version="1")  # fmt: skip
+    with full_disk(), pytest.raises(OSError, match="too large"):
+        save_head(torch.ones(2, 32), adapter_folder / HEAD, {})
+    assert before.items() <= {path.name: path.read_bytes() for path in adapter_folder.iterdir()}.items()
 
 
 def test_a_manifest_may_mark_an_adapter_as_a_demonstration(adapter_folder: Path, tiny_base: BaseFolder) -> None:

@@ -20,6 +20,8 @@ from turncoat.models.conversion import convert_gguf
 from turncoat.models.folder_checks import safetensors_fault
 from turncoat.scenarios.errors import ModelError
 
+from ..full_disk import full_disk
+
 
 @pytest.fixture(autouse=True)
 def own_home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,6 +224,29 @@ def test_an_interrupted_pull_goes_on_after_the_stages_that_are_done(monkeypatch:
     assert is_pulled(DEFAULT_BASE)
     assert not stage.exists()
     assert resolve_base(DEFAULT_BASE).path == folder
+
+
+def test_what_killed_conversions_left_is_removed_by_the_next_one_to_the_same_folder(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/precious").touch()
+    for name in ("x-c1.12.partial", "x-c1.partial", "x-c1.y.3.partial", "yx-c1.4.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").touch()
+    (tmp_path / "x-c1.5.partial").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "x.gguf").write_bytes(b"GGUF" + b"\0" * 100)
+    with pytest.raises(ModelError):
+        convert_gguf(tmp_path / "x.gguf", tmp_path / "x-c1")
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["elsewhere", "x-c1.partial", "x-c1.y.3.partial", "x.gguf", "yx-c1.4.partial"]
+    assert (tmp_path / "elsewhere/precious").exists()
+
+
+def test_a_conversion_for_which_the_disk_has_no_room_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    write_tiny_gguf(tmp_path / "tiny.gguf")
+    words = r"tiny\.gguf: its conversion cannot be written \(.*\); make room"
+    with full_disk(1500), pytest.raises(ModelError, match=words):  # for the configuration, not for the weights
+        convert_gguf(tmp_path / "tiny.gguf", tmp_path / "target")
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.gguf"]
 
 
 def test_a_conversion_replaces_nothing_when_it_fails(tmp_path: Path) -> None:

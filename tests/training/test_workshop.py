@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from turncoat.scenarios.families import training_families
 from turncoat.training.config import Recipe
 from turncoat.training.corpus import Row, RowSource, draw_rows
 from turncoat.training.progress import Progress
-from turncoat.training.workshop import Workshop, shared_tokens
+from turncoat.training.workshop import CHECKPOINT_FILE, Workshop, shared_tokens, write_json
+
+from ..full_disk import full_disk
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,69 @@ def test_trunk_states_from_disk_train_the_same_adapter(base: str, rows: list[Row
         Workshop(base, lambda progress: None).fit_rows(recipe(base, "same"), rows[:10], [], tmp_path / folder)
     first, second = ((tmp_path / folder / "adapter_model.safetensors").read_bytes() for folder in ("first", "second"))
     assert first == second
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+def test_a_training_that_is_killed_before_its_manifest_goes_on_from_its_last_epoch(
+    base: str, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(path: Path, content: object) -> None:
+        raise Killed
+
+    folder = tmp_path / "adapter"
+    with monkeypatch.context() as patched:
+        patched.setattr("turncoat.training.workshop.write_json", kill)
+        with pytest.raises(Killed):
+            Workshop(base, lambda progress: None).fit_rows(recipe(base, "one"), rows[:10], [], folder)
+    assert (folder / CHECKPOINT_FILE).exists()
+    seen: list[Progress] = []
+    Workshop(base, seen.append).fit_rows(recipe(base, "one"), rows[:10], [], folder)
+    assert seen == []  # no row passes the kept trunk again, and no step is taken again
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "adapter_config.json", "adapter_model.safetensors", "head.safetensors", "manifest.json",
+    ]  # fmt: skip
+
+
+def test_a_checkpoint_beside_a_finished_adapter_changes_nothing_and_goes(
+    base: str, rows: list[Row], tmp_path: Path
+) -> None:
+    workshop, folder = Workshop(base, lambda progress: None), tmp_path / "adapter"
+    workshop.fit_rows(recipe(base, "one"), rows[:10], [], folder)
+    finished = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for again in (lambda: workshop.fit_rows(recipe(base, "one"), rows[:10], [], folder),
+                  lambda: workshop.fit(recipe(base, "one"), folder)):  # fmt: skip
+        (folder / CHECKPOINT_FILE).write_bytes(b"left by a kill")
+        again()
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == finished
+
+
+def test_a_full_disk_ends_a_training_with_an_error_of_the_system_and_it_can_be_taken_up(
+    base: str, rows: list[Row], tmp_path: Path
+) -> None:
+    workshop, folder = Workshop(base, lambda progress: None), tmp_path / "adapter"
+    with full_disk(), pytest.raises(OSError, match="too large"):
+        workshop.fit_rows(recipe(base, "one"), rows[:10], [], folder)
+    workshop.fit_rows(recipe(base, "one"), rows[:10], [], folder)
+    assert (folder / "manifest.json").exists()
+
+
+def test_a_manifest_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    write_json(path, {"name": "one"})
+    with full_disk(10), pytest.raises(OSError, match="too large"):
+        write_json(path, {"name": "one", "figures": [1, 2, 3]})
+    assert json.loads(path.read_text()) == {"name": "one"}
+
+
+def test_a_manifest_is_never_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("{}")
+    (tmp_path / "manifest.json").symlink_to(tmp_path / "elsewhere")
+    write_json(tmp_path / "manifest.json", {"name": "one"})
+    assert (tmp_path / "elsewhere").read_text() == "{}"
+    assert json.loads((tmp_path / "manifest.json").read_text()) == {"name": "one"}
 
 
 def test_the_shared_beginning_of_prompts_is_found() -> None:

@@ -11,9 +11,10 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,6 +27,8 @@ SESSION_LASTS_S = 24 * 3600.0
 SESSIONS = 200
 """People in a room at once; whoever comes later is told that it is full."""
 MAX_FILE_BYTES = 1 << 20
+NO_CODE = "0" * 64
+"""Stands for a code that was revoked: a hash that nothing has."""
 
 
 class Session(BaseModel):
@@ -48,7 +51,7 @@ class _File(BaseModel):
     seal: str = Field(default_factory=lambda: secrets.token_hex(32), pattern=r"^[0-9a-f]{64}$")
     """Forms of this room carry what is derived from it; kept, so that pages outlive the server."""
     codes: dict[str, str] = Field(default_factory=dict)
-    """Role -> SHA-256 of its code. A role that is missing lets nobody in."""
+    """Role -> SHA-256 of its code, or `NO_CODE`. A role that is missing lets nobody in."""
     sessions: list[Session] = Field(default_factory=list, max_length=SESSIONS)
 
 
@@ -78,28 +81,31 @@ class Access:
 
     def __init__(self, path: Path, roles: tuple[str, ...], now: Callable[[], float]) -> None:
         self._path, self.roles, self._now = path, roles, now
-        self.known = path.exists()
-        """Whether the room was opened before."""
         self._file = _read(path)
+        self.known = bool(self._file.sessions) or all(role in self._file.codes for role in roles)
+        """Whether the room was opened before. A file without sessions that lacks codes was left by a start that was killed."""
         strange = [role for role in self._file.codes if role not in roles]
         if strange:
             raise RunError(f"{path}: unknown role {strange[0]!r}; delete the file to issue new codes")
 
     def issue(self, role: str) -> str:
         """A new code for a role; the one before it opens nothing any more. People in the room stay."""
-        code = base64.b32encode(secrets.token_bytes(CODE_BYTES)).decode()
-        self._file.codes[role] = _hash(code)
-        self._write()
-        return "-".join(code[i : i + 4] for i in range(0, len(code), 4))
+        return self.issue_each((role,))[role]
+
+    def issue_each(self, roles: Iterable[str]) -> dict[str, str]:
+        """New codes for several roles, as of `issue`: all of them or, if they cannot be written, none."""
+        codes = {role: base64.b32encode(secrets.token_bytes(CODE_BYTES)).decode() for role in roles}
+        self._keep(codes=self._file.codes | {role: _hash(code) for role, code in codes.items()})
+        return {role: "-".join(code[i : i + 4] for i in range(0, len(code), 4)) for role, code in codes.items()}
 
     def revoke(self, role: str) -> None:
         """From now on nobody joins as this role; people in the room stay."""
-        if self._file.codes.pop(role, None):
-            self._write()
+        if role in self.open_roles():
+            self._keep(codes=self._file.codes | {role: NO_CODE})
 
     def open_roles(self) -> tuple[str, ...]:
         """Roles that have a code."""
-        return tuple(role for role in self.roles if role in self._file.codes)
+        return tuple(role for role in self.roles if self._file.codes.get(role, NO_CODE) != NO_CODE)
 
     def admit(self, code: str, name: str) -> Admitted | None:
         """A session for whoever gives a right code; None for a wrong one. Takes as long for one as for the other.
@@ -111,20 +117,19 @@ class Access:
         found = ""
         for role in self.roles:
             # Every role is compared, and a role without a code with a hash that nothing has.
-            held = self._file.codes.get(role, "0" * 64)
+            held = self._file.codes.get(role, NO_CODE)
             if hmac.compare_digest(held, given):
                 found = role
         if not found:
             return None
-        self._forget_old()
-        if len(self._file.sessions) >= SESSIONS:
+        young = [s for s in self._file.sessions if self._now() - s.since < SESSION_LASTS_S]
+        if len(young) >= SESSIONS:
             raise RoomFull
         token = secrets.token_urlsafe(TOKEN_BYTES)
         session = Session(
             id=secrets.token_hex(6), token_hash=_hash(token), role=found, name=name, since=self._now()
         )  # fmt: skip
-        self._file.sessions.append(session)
-        self._write()
+        self._keep(sessions=[*young, session])
         return Admitted(session, token)
 
     def session(self, token: str, role: str) -> Session | None:
@@ -152,23 +157,21 @@ class Access:
         """Ends a session; returns it, or None if there is none of that name."""
         gone = next((s for s in self._file.sessions if s.id == session_id), None)
         if gone:
-            self._file.sessions.remove(gone)
-            self._write()
+            self._keep(sessions=[s for s in self._file.sessions if s is not gone])
         return gone
 
-    def _forget_old(self) -> None:
-        self._file.sessions = [s for s in self._file.sessions if self._now() - s.since < SESSION_LASTS_S]
-
-    def _write(self) -> None:
-        """Whole or not at all, and on the disk before anybody is told of it."""
+    def _keep(self, **changed: Any) -> None:
+        """Whole or not at all, and on the disk before it holds here or anybody is told of it."""
+        content = self._file.model_copy(update=changed)
         part = self._path.with_name(f".{self._path.name}.part")
         part.unlink(missing_ok=True)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(self._file.model_dump_json(indent=2) + "\n")
+            file.write(content.model_dump_json(indent=2) + "\n")
             file.flush()
             os.fsync(file.fileno())
         part.replace(self._path)
+        self._file = content
 
 
 def _hash(secret: str) -> str:

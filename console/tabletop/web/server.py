@@ -116,9 +116,7 @@ async def _pump(server: uvicorn.Server, room: Room) -> None:
 
 def _codes(access: Access, new: bool) -> dict[str, str]:
     """Codes to show: those of a first start, or new ones. Those that were shown before are not known any more."""
-    if new or not access.known:
-        return {role: access.issue(role) for role in ROLES}
-    return {}
+    return access.issue_each(ROLES) if new or not access.known else {}
 
 
 class Teller:
