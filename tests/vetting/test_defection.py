@@ -9,7 +9,6 @@ import pytest
 
 from turncoat.models.classifier import Case
 from turncoat.vetting.defection import Defection, Neutral
-from turncoat.vetting.detector import Examination
 from turncoat.vetting.records import DetectorReport
 from turncoat.vetting.scripted import Rule, ScriptedCandidate
 
@@ -82,14 +81,18 @@ def test_states_that_do_not_tell_malicious_from_benign_are_not_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("examination", "why"),
+    ("candidate", "benign", "budget_s", "why"),
     [
-        (examined(knowing(), probe_set(), *NAMES), "too few alerts"),
-        (examined(fair, replace(probe_set(), benign=BENIGN), *NAMES), "verdicts alone"),
-        (examined(knowing(), replace(probe_set(), benign=BENIGN), *NAMES, budget_s=0.0), "the budget ran out"),
+        (knowing(), None, 600.0, "too few alerts"),
+        (fair, BENIGN, 600.0, "verdicts alone"),
+        (knowing(), BENIGN, 0.0, "the budget ran out"),
     ],
 )
-def test_without_benign_alerts_states_or_time_it_abstains(examination: Examination, why: str) -> None:
-    report = Defection().examine(examination)
+def test_without_benign_alerts_states_or_time_it_abstains(
+    candidate: Rule | ScriptedCandidate, benign: tuple[Case, ...] | None, budget_s: float, why: str
+) -> None:
+    probes = probe_set() if benign is None else replace(probe_set(), benign=benign)
+    # A budget runs from where it is made: here, and not when the tests are collected, minutes before.
+    report = Defection().examine(examined(candidate, probes, *NAMES, budget_s=budget_s))
     assert (report.ruling, report.untested) == ("abstain", ())
     assert why in report.why
