@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from turncoat.scenarios.errors import RunError
 from turncoat.scenarios.formats.splitting import NOWHERE, Spot
+from turncoat.scenarios.whole_file import write_whole
 
 from .journal import MAX_LINE_BYTES, parse_object
 from .pending import Pending
@@ -159,7 +160,7 @@ class StateFolder:
             "decisions_bytes": self._bytes,
             "tally": asdict(self.tally),
         }
-        _replace(self.path / "position.json", json.dumps(position, indent=1) + "\n")
+        write_whole(self.path / "position.json", json.dumps(position, indent=1) + "\n")
         self.pending.pass_over(spot)  # after the position: until then it is what the old one leads to
 
     def close(self) -> None:
@@ -253,14 +254,3 @@ def _place_of(row: Row, where: str) -> tuple[Place, str]:
     if named and isinstance(generation, int) and isinstance(offset, int) and generation >= 0 and offset >= NOWHERE:
         return (generation, offset), str(variant)
     raise RunError(f"{where}: names no variant and source; was the file changed by hand?")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes a file whole or not at all, and so that a power cut leaves it whole too."""
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)  # left by a killed process, or a link that somebody laid: never written through
-    with part.open("x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

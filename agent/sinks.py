@@ -122,8 +122,7 @@ def check_sink(name: str, options: SinkOptions | None = None) -> None:
     Raises:
         InputError: No sink has that name (the known ones are listed), or the options do not fit it.
     """
-    if name not in SINKS:
-        raise InputError.at("sink", f"unknown sink {name!r}", f"known are {', '.join(sorted(SINKS))}")
+    _require_known(name)
     if name in _OUTBOUND:
         _OUTBOUND[name](options or SinkOptions()).close()
 
@@ -135,5 +134,10 @@ def open_sink(name: str, folder: Path, options: SinkOptions | None = None) -> Cl
         InputError: As `check_sink`.
         RunError: What the run folder holds of it is not ours, or is in use.
     """
-    check_sink(name, options)
+    _require_known(name)
     return SINKS[name](folder, options or SinkOptions())
+
+
+def _require_known(name: str) -> None:
+    if name not in SINKS:
+        raise InputError.at("sink", f"unknown sink {name!r}", f"known are {', '.join(sorted(SINKS))}")

@@ -14,6 +14,7 @@ from typing import Any
 from turncoat.models.bootstrap import Estimate, auroc_estimate, ratio_estimate
 from turncoat.models.metrics import balanced_accuracy, paired_lift
 from turncoat.models.provenance import run_versions
+from turncoat.scenarios.whole_file import write_whole
 
 from .real_cells import Cell, CellResult, Measured
 from .real_study import Study
@@ -90,7 +91,7 @@ def figures(mine: Results, clean: Results | None = None) -> dict[str, Any]:
 def write_report(out: Path, found: Mapping[str, Any]) -> None:
     """Writes `real_alerts.json` and `real_alerts.md`."""
     write_json(out / JSON_FILE, dict(found))
-    (out / MD_FILE).write_text(markdown(found), encoding="utf-8")
+    write_whole(out / MD_FILE, markdown(found))
 
 
 def markdown(found: Mapping[str, Any]) -> str:
