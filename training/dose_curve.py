@@ -241,18 +241,16 @@ def _fit_many(series: Sequence[Observed], draws: int, seed: int) -> tuple[list[F
         whole = _Counts.of(seen, np.ones((1, seeds)), np.ones((1, alerts)))
         found, fault = whole.curve(seen.doses)
         done = int((~np.isnan(seen.alice)).any(axis=(1, 2)).sum())
+        if found is not None:
+            counts = _Counts.of(seen, by_seed, by_alert)
+            drawn = counts.curves(seen.doses)
+            if np.isnan(drawn[:, 0]).mean() > 0.5:
+                found, fault = None, "most draws of seeds and alerts have no curve"
         if found is None:
             fits.append(Fit(fault=fault, bracket=whole.bracket(seen.doses), seeds=done, alerts=alerts))
             halves.append(np.full(draws, np.nan))
             continue
-        counts = _Counts.of(seen, by_seed, by_alert)
-        drawn = counts.curves(seen.doses)
         largest = float(max(seen.doses))
-        if np.isnan(drawn[:, 0]).mean() > 0.5:
-            fits.append(Fit(fault="most draws of seeds and alerts have no curve", bracket=whole.bracket(seen.doses),
-                            seeds=done, alerts=alerts))  # fmt: skip
-            halves.append(np.full(draws, np.nan))
-            continue
         none_reaches, all_reach = counts.one_sided()
         half = np.where(none_reaches, _UNBOUNDED, np.where(all_reach, 0.0, _doses(drawn, 0.5)))
         ninety = np.where(none_reaches, _UNBOUNDED, _doses(drawn, 0.9))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from turncoat.scenarios.errors import RunError
+from turncoat.scenarios.whole_file import write_whole
 
 CODE_BYTES = 10
 """80 random bits, sixteen letters."""
@@ -163,14 +163,7 @@ class Access:
     def _keep(self, **changed: Any) -> None:
         """Whole or not at all, and on the disk before it holds here or anybody is told of it."""
         content = self._file.model_copy(update=changed)
-        part = self._path.with_name(f".{self._path.name}.part")
-        part.unlink(missing_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(content.model_dump_json(indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._path)
+        write_whole(self._path, content.model_dump_json(indent=2) + "\n", mode=0o600)
         self._file = content
 
 
