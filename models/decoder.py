@@ -198,7 +198,10 @@ class _Product:
         if self._plain and factors is not None and torch.is_grad_enabled():
             return low_rank_product(x, self._weight, self._bias, *factors)
         y = F.linear(x, self._weight, self._bias) if self._plain else torch.cat([m(x) for m in self._modules], dim=-1)
-        return y if factors is None else torch.addmm(y, x @ factors[0], factors[1])
+        if factors is None:
+            return y
+        low, up = x @ factors[0], factors[1]
+        return torch.addmm(y, low, up) if torch.is_grad_enabled() else y.addmm_(low, up)
 
 
 def _joint(parameters: Sequence[Any]) -> Tensor:
@@ -237,7 +240,8 @@ def _rotated(x: Tensor, turn: KeysValues) -> Tensor:
 
 
 def _added(states: Tensor, change: Tensor, norm: _Norm | None) -> Tensor:
-    return states + (change if norm is None else norm(change))
+    change = change if norm is None else norm(change)
+    return states + change if torch.is_grad_enabled() else change.add_(states)
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, scale: float) -> Tensor:

