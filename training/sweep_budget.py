@@ -66,7 +66,7 @@ def planned(grid: Grid, cells: Iterable[Cell]) -> Iterator[tuple[Cell, Work]]:
         before = seen.get(cell.seed, (0, 0, 0))
         fresh = sum(max(0, now - then) for now, then in zip(wanted, before, strict=True))
         seen[cell.seed] = tuple(max(pair) for pair in zip(wanted, before, strict=True))  # type: ignore[assignment]
-        yield cell, Work(fresh + fresh_tests, cell.trained_rows * grid.recipe.epochs, tests)
+        yield cell, Work(fresh + fresh_tests, cell.trained_rows * grid.recipe_of(cell).epochs, tests)
         fresh_tests = 0
 
 
