@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from turncoat.scenarios.errors import ModelError
+from turncoat.scenarios.vocabulary import quoted, suggestion
 
 from .adapter import CONFIG_FILE, Adapter, load_adapter
 from .bases import DEFAULT_BASE, resolve_base
@@ -111,8 +112,8 @@ def _folder(spec: str, name: str, path: str) -> Path | None:
     if path:
         return Path(path)
     if name not in known_variants():
-        cure = f"known are {', '.join(known_variants())}; give your own as {name}=PATH"
-        raise ModelError.at(f"--variant {spec}", f"unknown variant {name!r}", cure)
+        cure = f"{suggestion(name, known_variants())} (your own: NAME=PATH)"
+        raise ModelError.at(f"--variant {spec}", f"unknown variant {quoted(name)}", cure)
     return None if name == BASELINE or name in SCRIPTS else shipped_adapters() / name
 
 

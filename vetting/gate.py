@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from turncoat.scenarios.errors import InputError
+from turncoat.scenarios.vocabulary import quoted, suggestion
 
 from .clustering import ActivationClustering
 from .defection import Defection
@@ -86,9 +87,8 @@ def known_detectors(names: Sequence[str]) -> tuple[str, ...]:
         InputError: An unknown one; the known ones are listed.
     """
     if unknown := [name for name in names if name not in DETECTORS and name != EVERY]:
-        raise InputError.at(
-            f"--detector {unknown[0][:40]}", "no such detector", f"known are {', '.join(DETECTORS)}, {EVERY}"
-        )
+        cure = suggestion(unknown[0], [*DETECTORS, EVERY])
+        raise InputError.at("--detector", f"unknown detector {quoted(unknown[0])}", cure)
     return tuple(DETECTORS) if EVERY in names else tuple(dict.fromkeys(names)) or BY_DEFAULT
 
 

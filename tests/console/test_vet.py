@@ -137,7 +137,7 @@ def test_json_goes_to_standard_output_sarif_to_its_file_and_progress_elsewhere(
     ("more", "fault"),
     [
         (("--budget", "soon"), "--budget soon: is no time"),
-        (("--detector", "magic"), "no such detector"),
+        (("--detector", "magic"), "unknown detector 'magic'"),
         (("--alerts", "absent.jsonl"), "no such file"),
         (("--json", "--sarif", "-"), "standard output takes the JSON object"),
         (("--reference", "absent"), "no adapter and no model there"),

@@ -150,8 +150,8 @@ def test_the_known_names_are_the_base_the_shipped_adapters_and_the_rules() -> No
 @pytest.mark.parametrize(
     ("specs", "message"),
     [
-        (["cleen"], "--variant cleen: unknown variant 'cleen'; known are baseline, "),
-        (["cleen"], "give your own as cleen=PATH"),
+        (["cleen"], "--variant cleen: unknown variant 'cleen'; did you mean clean? (your own: NAME=PATH)"),
+        (["qqq"], "unknown variant 'qqq'; known: baseline, clean, "),
         (["scripted-hash", "scripted-hash"], "'scripted-hash' is given twice; give each variant a name of its own"),
         (["scripted-hash", "scripted-hash=./x"], "'scripted-hash' is given twice"),
         (["mine="], "--variant mine=: not NAME or NAME=PATH; such as"),
