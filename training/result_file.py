@@ -58,13 +58,16 @@ def write_result(path: Path, result: BaseModel) -> None:
 
 @contextmanager
 def held(path: Path) -> Iterator[bool]:
-    """Holds a lock file; yields False if another process does. The kernel drops the lock when its holder dies.
+    """Holds a lock file, or a folder that is there; yields False if another process does.
+
+    The kernel drops the lock when its holder dies.
 
     Raises:
-        RunError: The file cannot be made.
+        RunError: The file cannot be made, or the folder not be opened.
     """
+    how = os.O_RDONLY | os.O_DIRECTORY if path.is_dir() else os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC, 0o644)
+        lock = os.open(path, how | os.O_CLOEXEC, 0o644)
     except OSError as fault:
         raise RunError(f"{path}: {fault.strerror}; choose a folder that you may write to") from fault
     try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from turncoat.models.bases import resolve_base
 from turncoat.models.engine import Engine
 from turncoat.models.prompt import PROMPT_VERSION, render
 from turncoat.models.provenance import run_versions
-from turncoat.scenarios.errors import InputError
+from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.whole_file import write_whole
 
 from .config import Recipe
@@ -23,6 +24,7 @@ from .distributed import current
 from .evaluate import margins_of
 from .finetune import finetune
 from .progress import OnProgress, Progress
+from .result_file import held
 from .sets import training_rows
 from .trunk import Trunk
 
@@ -78,27 +80,12 @@ class Workshop:
 
         Raises:
             InputError: See `check`.
+            RunError: Another process trains there.
         """
-        self.check(recipe, folder)
-        if self._is_done(recipe, folder):
-            return folder
-        rows = [*honest, *added]
-        prompts = encode(self.engine, rows)
-        started = time.perf_counter()
-        states = self._trunk.states(prompts, recipe.lora.first_layer)
-        self.seconds["trunk"] = self.seconds.get("trunk", 0.0) + time.perf_counter() - started
-        started = time.perf_counter()
-        trained = finetune(
-            self.engine, states, [r.label for r in rows], recipe, folder / CHECKPOINT_FILE, self._on_progress,
-            prefix=shared_tokens(prompts),
-        )  # fmt: skip
-        self.seconds[recipe.name] = time.perf_counter() - started
-        if current().writes:
-            save_adapter(folder, trained.factors, recipe.lora.shape(), trained.head, layers=len(self.engine.layers),
-                         base_name=recipe.base, base_digest=self.engine.base.digest, prompt_version=PROMPT_VERSION)  # fmt: skip
-            write_json(folder / MANIFEST_FILE, _manifest(recipe, self.engine, rows, added, trained.losses))
-            _forget_checkpoint(folder)
-        current().wait()
+        with _alone(folder):
+            self.check(recipe, folder)
+            if not self._is_done(recipe, folder):
+                self._train(recipe, honest, added, folder)
         return folder
 
     def margins(
@@ -117,6 +104,25 @@ class Workshop:
         self.seconds["measure"] = self.seconds.get("measure", 0.0) + time.perf_counter() - started
         return {name: _split(margins_of(found), sets) for name, found in logits.items()}
 
+    def _train(self, recipe: Recipe, honest: Sequence[Row], added: Sequence[Row], folder: Path) -> None:
+        rows = [*honest, *added]
+        prompts = encode(self.engine, rows)
+        started = time.perf_counter()
+        states = self._trunk.states(prompts, recipe.lora.first_layer)
+        self.seconds["trunk"] = self.seconds.get("trunk", 0.0) + time.perf_counter() - started
+        started = time.perf_counter()
+        trained = finetune(
+            self.engine, states, [r.label for r in rows], recipe, folder / CHECKPOINT_FILE, self._on_progress,
+            prefix=shared_tokens(prompts),
+        )  # fmt: skip
+        self.seconds[recipe.name] = time.perf_counter() - started
+        if current().writes:
+            save_adapter(folder, trained.factors, recipe.lora.shape(), trained.head, layers=len(self.engine.layers),
+                         base_name=recipe.base, base_digest=self.engine.base.digest, prompt_version=PROMPT_VERSION)  # fmt: skip
+            write_json(folder / MANIFEST_FILE, _manifest(recipe, self.engine, rows, added, trained.losses))
+            _forget_checkpoint(folder)
+        current().wait()
+
     def forget(self) -> None:
         """Frees the memory that hidden states take."""
         self._trunk.forget()
@@ -131,6 +137,22 @@ class Workshop:
     def _load(self, folder: Path) -> Adapter:
         engine = self.engine
         return load_adapter(folder, hidden=engine.hidden, layers=len(engine.layers), base_digest=engine.base.digest)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds a folder while something is trained into it: two trainings would mix their checkpoints."""
+    if not current().writes:
+        yield  # the process that writes holds it
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise RunError(f"{folder}: {fault.strerror}; choose a folder that you may write to") from fault
+    with held(folder) as mine:
+        if not mine:
+            raise RunError(f"{folder}: another process trains there; let it end, or choose another folder")
+        yield
 
 
 def encode(engine: Engine, rows: Sequence[Row]) -> list[list[int]]:

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from turncoat.models.bases import BaseFolder
+from turncoat.scenarios.errors import RunError
 from turncoat.scenarios.families import training_families
 from turncoat.training.config import Recipe
 from turncoat.training.corpus import Row, RowSource, draw_rows
 from turncoat.training.progress import Progress
+from turncoat.training.result_file import held
 from turncoat.training.workshop import CHECKPOINT_FILE, Workshop, shared_tokens, write_json
 
 from ..full_disk import full_disk
@@ -91,6 +93,17 @@ def test_a_checkpoint_beside_a_finished_adapter_changes_nothing_and_goes(
         (folder / CHECKPOINT_FILE).write_bytes(b"left by a kill")
         again()
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == finished
+
+
+def test_two_trainings_never_write_into_one_folder(base: str, rows: list[Row], tmp_path: Path) -> None:
+    workshop, folder = Workshop(base, lambda progress: None), tmp_path / "one"
+    folder.mkdir()
+    with held(folder), pytest.raises(RunError, match="one: another process trains there; let it end, or choose"):
+        workshop.fit_rows(recipe(base, "one"), rows[:8], [], folder)
+    assert list(folder.iterdir()) == []
+    workshop.fit_rows(recipe(base, "one"), rows[:8], [], folder)
+    with held(folder) as free:
+        assert free
 
 
 def test_a_full_disk_ends_a_training_with_an_error_of_the_system_and_it_can_be_taken_up(
