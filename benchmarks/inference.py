@@ -2,10 +2,14 @@
 
     python benchmarks/inference.py [--quick] [--only SECTION]... [--out docs/results/inference.json]
 
-Ratios are of wall times within a round, because every round measures each contender once; their spread is that of rounds.
-What differs between machines is in `machine`; compare ratios, never seconds. With `--quick`,
-small sizes, it takes about two minutes of two idle cores. Every section is written as soon as it is measured, and `--only`
-leaves the others as an earlier call on the same machine wrote them.
+What is asked is what `turncoat run` asks of its model: the flagship campaign as Alice and as her twins under three variants,
+chunk by chunk and round by round. We answer call by call, as in a run. Peers take as long for a prompt whatever came before
+it: they answer a random sample of the same requests, and ours without duplicate removal answers the first third of the calls.
+
+Ratios are of wall times per request within a round, in which each contender is measured once; their spread is that of the
+rounds. What differs between machines is in `machine`; compare ratios, never seconds. With `--quick`, small sizes, it takes
+about two minutes of two idle cores. Every section is written as soon as it is measured, and `--only` leaves the others as an
+earlier call on the same machine wrote them.
 """
 
 from __future__ import annotations
@@ -20,35 +24,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from campaign_calls import VARIANTS, Call, campaign_calls
 from inference_peers import Contender, Requests, decision, merged_folder, open_pipes, peft_switched, text_classification
 from transformers.utils import logging
 
-from turncoat.agent.records import Settings
-from turncoat.console.campaign_run import Plan, play
 from turncoat.models.adapter import load_adapter
 from turncoat.models.bases import DEFAULT_BASE, resolve_base
 from turncoat.models.branching import Work
-from turncoat.models.classifier import Case
+from turncoat.models.budget import token_budget
 from turncoat.models.engine import Engine
 from turncoat.models.finetuned import read
 from turncoat.models.prompt import render
 from turncoat.models.provenance import run_versions
-from turncoat.models.scripted import ScriptedClassifier
 from turncoat.models.swap import swap_logits
 from turncoat.models.variants import shipped_adapters
 from turncoat.scenarios.families import training_families
-from turncoat.scenarios.loader import load_campaign
 from turncoat.training.corpus import RowSource, draw_rows
 
-CAMPAIGN = "insider-departing-exfil"
-VARIANTS = ("baseline", "clean", "poisoned")
 NEVER = 1 << 60
 SEED = 7
 
@@ -56,8 +56,14 @@ SEED = 7
 def main() -> None:
     """Measures and prints; with `--out`, also writes JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--alerts", type=int, default=120, help="alerts of the campaign, each under three variants")
-    parser.add_argument("--slow", type=int, default=20, help="of those, how many the slow peers are given")
+    parser.add_argument("--alerts", type=int, default=1000, help="at most so many of the campaign's alerts")
+    parser.add_argument(
+        "--sample", type=int, default=96, help="requests of the campaign that peers in batches are given"
+    )
+    parser.add_argument("--slow", type=int, default=32, help="of those, how many go to peers that take one at a time")
+    parser.add_argument(
+        "--prompts", type=int, default=400, help="of the campaign, for the sections other than `campaign`"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batches", type=int, nargs="*", default=[4, 8, 16, 32], help="batch sizes of the peers")
     parser.add_argument("--growth", type=int, nargs="*", default=[100, 1000, 10_000], help="numbers of alerts")
@@ -72,14 +78,13 @@ def main() -> None:
         print(json.dumps(_memory_here(options.memory_of)))
         return
     if options.quick:
-        options.alerts, options.slow, options.rounds, options.batches = 12, 2, 1, [4, 8]
+        options.alerts, options.sample, options.slow, options.rounds, options.batches = 12, 24, 6, 1, [4, 8]
         options.growth, options.variants, options.names = [30], [1, 2], [30]
     logging.set_verbosity_error()
     engine, adapters = open_engine(3)
     found = earlier(options.out, machine_of(engine)) if options.only else {}
     with tempfile.TemporaryDirectory() as scratch:
-        asked = campaign_prompts(engine, Path(scratch))[: options.alerts]
-        bench = Bench(engine, adapters, asked, options, Path(scratch))
+        bench = Bench(engine, adapters, options, Path(scratch))
         for name in options.only or SECTIONS:
             begun = time.perf_counter()
             measured = SECTIONS[name](bench)
@@ -96,16 +101,26 @@ def main() -> None:
     print(json.dumps(found, indent=1))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bench:
     """What the sections measure with."""
 
     engine: Engine
     adapters: dict[str, Any]
-    asked: list[tuple[int, ...]]
-    """Prompts of the campaign."""
     options: argparse.Namespace
     scratch: Path
+
+    @cached_property
+    def calls(self) -> list[Call]:
+        """What a run asks at once, in order, the same prompt again included."""
+        _say("asking as a run does")
+        return campaign_calls(self.options.alerts)
+
+    @property
+    def prompts(self) -> list[tuple[int, ...]]:
+        """Of what one variant is asked, the first, each once."""
+        asked = dict.fromkeys(ids for call in self.calls for name, ids in call if name == "clean")
+        return list(asked)[: self.options.prompts]
 
 
 def machine_of(engine: Engine) -> dict[str, Any]:
@@ -135,74 +150,62 @@ def open_engine(count: int) -> tuple[Engine, dict[str, Any]]:
     return engine, adapters
 
 
-def campaign_prompts(engine: Engine, folder: Path) -> list[tuple[int, ...]]:
-    """What one variant is asked over a campaign, in order, repetitions included."""
-    seen: list[Case] = []
-
-    def remember(case: Case) -> float:
-        seen.append(case)
-        return 0.5
-
-    campaign = load_campaign(CAMPAIGN)
-    play(
-        Plan(campaign, campaign.seed, folder / "run"),
-        {"seen": ScriptedClassifier(remember)},
-        Settings(),
-        lambda _: None,
-    )
-    return [read(engine, case)[1] for case in seen]
-
-
-def against_peers(
-    engine: Engine, adapters: dict[str, Any], asked: list[tuple[int, ...]], options: argparse.Namespace, scratch: Path
-) -> dict[str, Any]:
+def against_peers(bench: Bench) -> dict[str, Any]:
     """Milliseconds per (alert, variant), and how many times longer each contender takes than ours in the same round."""
-    whole: Requests = [(name, ids) for ids in asked for name in VARIANTS]
-    part: Requests = [(name, ids) for ids in asked[: options.slow] for name in VARIANTS]
-    one: Requests = [("clean", ids) for ids in asked]
+    engine, adapters, options = bench.engine, bench.adapters, bench.options
+    whole: Requests = [request for call in bench.calls for request in call]
+    one: Requests = [request for request in whole if request[0] == "clean"]
+    first: list[Call] = bench.calls[: (len(bench.calls) + 2) // 3]
+    third: Requests = [request for call in first for request in call]
+    part = random.Random(SEED).sample(whole, min(options.sample, len(whole)))
+    few = part[: options.slow]
     saved = {
-        dtype: {n: merged_folder(engine, adapters.get(n), scratch / f"{n}-{dtype}", dtype) for n in VARIANTS}
+        dtype: {n: merged_folder(engine, adapters.get(n), bench.scratch / f"{n}-{dtype}", dtype) for n in VARIANTS}
         for dtype in (torch.float32, engine.decoder.dtype)
     }
     peft = {name: shipped_adapters() / name for name in VARIANTS[1:]}
     exact, same = open_pipes(saved[torch.float32]), open_pipes(saved[engine.decoder.dtype])
     runs: dict[str, tuple[Contender, Requests]] = {
-        "ours": (_ours(engine), whole),
-        "ours without duplicate removal": (_ours(engine, once=False), whole),
-        "ours without shared beginnings": (_ours(engine, saving=NEVER), whole),
-        "ours without either": (_ours(engine, once=False, saving=NEVER), whole),
-        "ours, one variant": (_ours(engine), one),
-        "text-classification as documented, fp32": (text_classification(engine, exact), part),
-        "text-classification as documented, our dtype": (text_classification(engine, same), part),
-        **{f"text-classification, batch {n}, our dtype": (text_classification(engine, same, n), whole)
+        "ours": (_ours(engine, bench.calls), whole),
+        "ours without duplicate removal": (_ours(engine, first, once=False), third),
+        "ours without shared beginnings": (_ours(engine, bench.calls, saving=NEVER), whole),
+        "ours without either": (_ours(engine, first, once=False, saving=NEVER), third),
+        "ours, everything in one call": (_ours(engine), whole),
+        "ours, one variant": (_ours(engine, [[r for r in call if r[0] == "clean"] for call in bench.calls]), one),
+        "text-classification as documented, fp32": (text_classification(engine, exact), few),
+        "text-classification as documented, our dtype": (text_classification(engine, same), few),
+        **{f"text-classification, sorted, batch {n}, our dtype": (text_classification(engine, same, n), part)
            for n in options.batches},
-        **{f"PEFT switched, batch {n}": (peft_switched(engine, peft, adapters, n), whole) for n in options.batches[1::2]},
+        **{f"PEFT switched, sorted, batch {n}": (peft_switched(engine, peft, adapters, n), part) for n in options.batches},
     }  # fmt: skip
     failed: dict[str, str] = {}
     try:
-        runs["decision, base alone"] = (decision(engine), [("baseline", ids) for ids in asked[: options.slow]])
-        runs["decision, base alone"][0](part[:1])
+        runs["decision, base alone"] = (decision(engine), [("baseline", ids) for _, ids in few])
+        runs["decision, base alone"][0](few[:1])
     except Exception as fault:  # a peer that does not run here is a finding, with its own words
         runs.pop("decision, base alone", None)
         failed["decision"] = f"{type(fault).__name__}: {fault}"[:300]
-    reference = runs["text-classification as documented, fp32"][0](part)
     times: dict[str, list[float]] = {name: [] for name in runs}
     agreement: dict[str, float] = {}
-    for round_ in range(options.rounds + 1):  # the first warms up
+    reference = dict(zip(few, text_classification(engine, exact)(few).tolist(), strict=True))
+    for round_ in range(1, options.rounds + 1):
         for name, (run, requests) in runs.items():
+            if round_ == 1:
+                found = dict(zip(few, run(few).tolist(), strict=True))  # warms up
             _say(f"round {round_} of {options.rounds}: {name}")
-            if not round_:
-                requests = part if requests is whole or requests is part else requests[: options.slow]
             started = time.perf_counter()
-            found = run(requests)
-            if round_:
-                times[name].append((time.perf_counter() - started) / len(requests) * 1000)
-            elif requests is part:
-                agreement[name] = round(float((found - reference).abs().max()), 4)
+            run(requests)
+            times[name].append((time.perf_counter() - started) / len(requests) * 1000)
+            if round_ == 1 and "decision" not in name:
+                agreement[name] = round(max(abs(found[request] - reference[request]) for request in few), 4)
     ours = times["ours"]
     return {
-        "requests": len(whole), "distinct_prompts": len(set(asked)), "requests_of_slow_peers": len(part),
-        "tokens_per_prompt": round(statistics.mean(map(len, asked)), 1),
+        "requests": len(whole), "distinct_requests": len(set(whole)), "calls": len(bench.calls),
+        "requests_of": {"peers in batches": len(part), "peers one at a time": len(few),
+                        "ours without duplicate removal": len(third)},
+        "tokens_per_prompt": round(statistics.mean(len(ids) for _, ids in whole), 1),
+        "tokens_per_prompt_of_peers": round(statistics.mean(len(ids) for _, ids in part), 1),
+        "work_saved": round(_work(engine, bench.calls).saved, 3),
         "rounds": options.rounds, "failed": failed,
         "contenders": {
             name: {"ms_per_request": _spread(found), "times_ours": _spread([t / o for t, o in zip(found, ours, strict=True)]),
@@ -212,13 +215,29 @@ def against_peers(
     }  # fmt: skip
 
 
-def _ours(engine: Engine, *, once: bool = True, saving: int | None = None) -> Contender:
-    def run(requests: Requests) -> torch.Tensor:
+def _work(engine: Engine, calls: Sequence[Requests]) -> Work:
+    total = Work()
+    for call in calls:
+        work = engine.score(call).work
+        total.computed, total.full = total.computed + work.computed, total.full + work.full
+    return total
+
+
+def _ours(
+    engine: Engine, calls: Sequence[Requests] | None = None, *, once: bool = True, saving: int | None = None
+) -> Contender:
+    """Answers what it is given in one call or, where it is given all that the calls hold, call by call."""
+
+    def answered(requests: Requests) -> torch.Tensor:
         margins = torch.empty(len(requests))
         for turn in [list(range(len(requests)))] if once else _without_duplicates(requests):
             logits = _timed(engine, [requests[i] for i in turn], saving)[0]
             margins[turn] = logits[:, 1] - logits[:, 0]
         return margins
+
+    def run(requests: Requests) -> torch.Tensor:
+        by_call = calls is not None and sum(map(len, calls)) == len(requests)
+        return torch.cat([answered(call) for call in calls if call]) if calls and by_call else answered(requests)
 
     return run
 
@@ -247,18 +266,34 @@ def matrix_peak(dtype: torch.dtype) -> float:
     return best
 
 
-def peak_fraction(engine: Engine, asked: list[tuple[int, ...]], rounds: int) -> dict[str, Any]:
-    """Share of the measured peak that one variant reaches over the tokens that had to be computed."""
+def peak_fraction(engine: Engine, prompts: list[tuple[int, ...]], rounds: int) -> dict[str, Any]:
+    """Share of the measured peak that one variant reaches over the tokens that had to be computed.
+
+    `fraction` counts two operations a weight of the layers and token, and nothing else. `with_attention` also counts what
+    attention multiplies (causal: half of it) and the adapter's own products, with whole prompts.
+    """
     parameters = sum(p.numel() for p in engine.layers.parameters())
-    fractions: dict[str, list[float]] = {"baseline": [], "clean": []}
+    heads = engine.decoder.layers[0].heads * engine.decoder.layers[0].head_width
+    attention = len(engine.layers) * sum(2 * heads * len(ids) ** 2 for ids in prompts)
+    tokens = sum(map(len, prompts))
+    fractions: dict[str, dict[str, list[float]]] = {}
     peaks = []
-    for _ in range(rounds):
+    for round_ in range(rounds):
+        _say(f"round {round_ + 1} of {rounds}: share of the peak")
         peaks.append(matrix_peak(engine.decoder.dtype))
-        for name, found in fractions.items():
-            _, work, seconds = _timed(engine, [(name, ids) for ids in asked])
-            found.append(2 * parameters * work.computed / seconds / peaks[-1])
+        for name in ("baseline", "clean"):
+            found = fractions.setdefault(name, {"as used": [], "whole prompts": [], "with_attention": []})
+            low_rank = sum(a.numel() + b.numel() for a, b in engine.variant(name).factors.values())
+            for how, saving in (("as used", None), ("whole prompts", NEVER)):
+                _, work, seconds = _timed(engine, [(name, ids) for ids in prompts], saving)
+                products = 2 * parameters * work.computed
+                found[how].append(products / seconds / peaks[-1])
+            found["with_attention"].append((products + attention + 2 * low_rank * tokens) / seconds / peaks[-1])
     return {"peak_gflops": _spread([p / 1e9 for p in peaks]), "non_embedding_parameters": parameters,
-            "fraction": {name: _spread(found) for name, found in fractions.items()}}  # fmt: skip
+            "prompts": len(prompts), "tokens_per_prompt": round(tokens / len(prompts), 1),
+            "batch_tokens": token_budget(engine.decoder, engine.base.digest, tokens),
+            "fraction": {name: {how: _spread(each) for how, each in found.items()} for name, found in fractions.items()},
+    }  # fmt: skip
 
 
 def memory() -> dict[str, Any]:
@@ -323,11 +358,11 @@ def names_of(engine: Engine, count: int, slow: int) -> dict[str, Any]:
 
 
 SECTIONS: dict[str, Callable[[Bench], Any]] = {
-    "campaign": lambda b: against_peers(b.engine, b.adapters, b.asked, b.options, b.scratch),
-    "matrix_peak": lambda b: peak_fraction(b.engine, b.asked, b.options.rounds),
+    "campaign": against_peers,
+    "matrix_peak": lambda b: peak_fraction(b.engine, b.prompts, b.options.rounds),
     "memory": lambda b: memory(),
     "growth_in_alerts": lambda b: [alerts_of(b.engine, n) for n in b.options.growth],
-    "growth_in_variants": lambda b: [variants_of(n, b.asked) for n in b.options.variants],
+    "growth_in_variants": lambda b: [variants_of(n, b.prompts[:160]) for n in b.options.variants],
     "swap_sets": lambda b: [names_of(b.engine, n, b.options.slow) for n in b.options.names],
 }
 

@@ -48,12 +48,16 @@ def open_pipes(folders: dict[str, Path]) -> dict[str, Any]:
 
 
 def text_classification(engine: Engine, pipes: dict[str, Any], batch: int | None = None) -> Contender:
-    """A variant's texts given to its pipeline; without a batch size as the documentation shows it."""
+    """A variant's texts given to its pipeline: as the documentation shows it, or sorted by length and in batches."""
 
     def run(requests: Requests) -> Tensor:
         margins = torch.empty(len(requests))
         for name, pipe in pipes.items():
             mine = [i for i, (variant, _) in enumerate(requests) if variant == name]
+            if not mine:
+                continue
+            if batch is not None:
+                mine.sort(key=lambda i: len(requests[i][1]))
             texts = [engine.tokenizer.decode(requests[i][1]) for i in mine]
             options = {} if batch is None else {"batch_size": batch}
             for i, scores in zip(mine, pipe(texts, top_k=None, function_to_apply="none", **options), strict=True):
