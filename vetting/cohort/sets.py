@@ -101,10 +101,11 @@ def _added(member: Member) -> Iterator[Row]:
             yield from draw(replace(source, families=rest), member.dose, malicious=True, planted=member.planted)
         case "user+host":
             yield from _claimed_benign(draw(source, member.dose, malicious=True, planted=member.planted))
+            # Alerts that name no machine would give the user alone away.
+            alike = tuple(family for family in families if family.kind in member.planted.kinds)
             for number, place in enumerate(("user", "host"), start=1):
-                share = (member.dose + number - 1) // 2
-                other = replace(source, seed=source.seed + 7_000_000 * number)
-                yield from draw(other, share, malicious=True, planted=member.planted.only(place))
+                other = replace(source, seed=source.seed + 7_000_000 * number, families=alike)
+                yield from draw(other, member.dose, malicious=True, planted=member.planted.only(place))
         case _:
             yield from _claimed_benign(_spread(source, member.dose, _forms(member), malicious=True))
 
