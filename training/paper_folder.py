@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turncoat.scenarios.errors import InputError
+from turncoat.scenarios.whole_file import write_whole
 
 from .config import Recipe
 from .paper_cells import Cell, Result, same_training
@@ -25,7 +26,7 @@ _MOST_FILES = 5_000
 def write_result(out: Path, result: Result) -> None:
     """Writes the result of a cell below `out`, whole or not at all."""
     path = _own_folder(out / FOLDER / result.cell.file.parent) / result.cell.file.name
-    _write(path, json.dumps(result.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False) + "\n")
+    write_whole(path, json.dumps(result.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False) + "\n")
 
 
 def read_result(out: Path, cell: Cell) -> Result | None:
@@ -95,7 +96,7 @@ def remember_plan(out: Path, cells: Iterable[Cell], command: str) -> None:
     every = sorted({*before.cells, *cells}, key=lambda c: (c.base, c.variant, c.seed or 0))
     commands = list(dict.fromkeys((*before.commands, command)))
     content = {"cells": [[c.base, c.variant, c.seed] for c in every], "commands": commands}
-    _write(_own_folder(out / FOLDER) / PLAN_FILE, json.dumps(content, indent=1) + "\n")
+    write_whole(_own_folder(out / FOLDER) / PLAN_FILE, json.dumps(content, indent=1) + "\n")
 
 
 def planned(out: Path) -> Planned:
@@ -114,16 +115,6 @@ def _own_folder(folder: Path) -> Path:
     if folder.is_symlink():
         raise InputError.at(folder, "is a link, through which nothing is written", "choose another --out")
     return folder
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)  # left by a killed run, or a link that somebody laid
-    with part.open("x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def _read(path: Path) -> bytes:

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from turncoat.models.bases import DEFAULT_BASE
 from turncoat.scenarios.errors import InputError, RunError
 
 from .config import LoraConfig
 from .corpus import Row
+from .result_file import read_result, write_result
 
 CELLS, WORK = "real_cells", "real_work"
-_LARGEST = 1 << 24
+_MOST_MIB = 16
 Model = Literal["llm", "tfidf"]
 Source = Literal["real", "mixed", "synthetic"]
 Attack = Literal["clean", "poisoned", "poisoned-elsewhere"]
@@ -182,7 +183,7 @@ class StudyFolder:
         path = self.result_path(cell)
         if not os.path.lexists(path):
             return None
-        found = _parse(path)
+        found = read_result(CellResult, path, most_mib=_MOST_MIB, cure="move it away to have the cell done again")
         made = (found.name, found.plan, found.prompt_version)
         if made != (cell.name, self.plan_digest, self.prompt_version):
             cure = "choose another --out, or move the file away to have the cell done again"
@@ -191,14 +192,7 @@ class StudyFolder:
 
     def write(self, cell: Cell, result: CellResult) -> None:
         """Writes a result, whole or not at all."""
-        path = self.result_path(cell)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        part.unlink(missing_ok=True)
-        with part.open("x", encoding="utf-8") as file:
-            file.write(result.model_dump_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        write_result(self.result_path(cell), result)
 
     def results(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, CellResult]]:
         """Those of `cells` that are done."""
@@ -213,21 +207,3 @@ def as_result(
     """A result from the margins of every test row."""
     measured = {name: Measured.of(rows, margins[name]) for name, rows in sets.items()}
     return CellResult(name=cell.name, sets=measured, **made_by)
-
-
-def _parse(path: Path) -> CellResult:
-    cure = "move it away to have the cell done again"
-    if path.is_symlink() or not path.is_file():
-        raise InputError.at(path, "no regular file", cure)
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-        if len(content) > _LARGEST:
-            raise InputError.at(path, "larger than 16 MiB", cure)
-        return CellResult.model_validate_json(content)
-    except ValidationError as fault:
-        first = fault.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))[:100] or "file"
-        raise InputError.at(path, f"damaged ({where}: {first['msg'][:100]})", cure) from None
-    except (OSError, ValueError, RecursionError) as fault:
-        raise InputError.at(path, f"damaged ({type(fault).__name__})", cure) from None

@@ -12,6 +12,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from turncoat.scenarios.errors import InputError, RunError
+from turncoat.scenarios.whole_file import write_whole
 
 Result = TypeVar("Result", bound=BaseModel)
 
@@ -39,7 +40,7 @@ def read_result(model: type[Result], path: Path, *, most_mib: int, cure: str) ->
         return model.model_validate_json(content)
     except ValidationError as fault:
         first = fault.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "file"
+        where = ".".join(map(str, first["loc"]))[:100] or "file"
         raise InputError.at(path, f"damaged ({where}: {first['msg'][:100]})", cure) from None
     except (OSError, ValueError, RecursionError) as fault:
         raise InputError.at(path, f"damaged ({type(fault).__name__})", cure) from None
@@ -47,13 +48,7 @@ def read_result(model: type[Result], path: Path, *, most_mib: int, cure: str) ->
 
 def write_result(path: Path, result: BaseModel) -> None:
     """Writes a result, whole or not at all, and never through a link."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    with part.open("x", encoding="utf-8") as file:
-        file.write(result.model_dump_json(indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    write_whole(path, result.model_dump_json(indent=1) + "\n")
 
 
 @contextmanager

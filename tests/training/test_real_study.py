@@ -111,7 +111,7 @@ def test_damaged_results_and_links_are_refused(tmp_path: Path) -> None:
     run(work, quiet)
     path = work.folder.result_path(Cell("tfidf", "real", "clean", 0, 11))
     text = path.read_text()
-    path.write_text(text.replace('"margins":[', '"margins":[0.5,'))
+    path.write_text(text.replace('"margins": [', '"margins": [0.5,'))
     with pytest.raises(InputError, match="differ in number"):
         run(work, quiet)
     path.unlink()
