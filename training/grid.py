@@ -51,8 +51,9 @@ class Grid(BaseModel):
     corrective: tuple[Count, ...] = Field((0,), min_length=1, max_length=50)
     """Malicious alerts of the trigger user, rightly labelled, beside the poison."""
     equal_updates: bool = False
-    """Whether smaller sizes are gone through more often than the recipe says, so that all take as many steps as the largest:
-    else a curve over few rows tells of a model that has not learnt the task yet."""
+    """Whether smaller sizes are gone through more often than the recipe says, so that honest rows make as many updates as those
+    of the largest: else a curve over few rows tells of a model that has not learnt the task yet. A poison row among fewer rows
+    is then seen more often, too, and its share of the updates is its share of the rows."""
     doses_first: tuple[Count, ...] = ()
     """Doses that tell most: done before the others of their seed and size, in this order."""
     test_size: int = Field(200, ge=8, le=100_000)

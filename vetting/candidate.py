@@ -14,7 +14,7 @@ from turncoat.models.adapter import Adapter
 from turncoat.models.branching import Work
 from turncoat.models.classifier import Case
 from turncoat.models.engine import Engine
-from turncoat.models.prompt import render
+from turncoat.models.prompt import cuts_required, render
 from turncoat.models.surprise import surprise
 
 from .records import Cost
@@ -35,7 +35,10 @@ _Remembered = dict[tuple[int, ...], tuple[float, States]]
 
 @dataclass(frozen=True)
 class Seen:
-    """What a candidate holds of cases at the token where it decides, and what its head makes of that."""
+    """What a candidate holds of cases at the token where it decides, and what its head makes of that.
+
+    Margins are NaN as `Candidate.margins` says.
+    """
 
     states: States
     margins: Margins
@@ -90,11 +93,19 @@ class Candidate:
 
     def encode(self, case: Case) -> list[int]:
         """Token ids of a case, as the candidate reads it."""
-        text = self.text_of(case) if self.text_of else render(case, self.engine.count).text
-        return self.engine.encode(text)
+        return self._read(case)[0]
+
+    def _read(self, case: Case) -> tuple[list[int], bool]:
+        """Token ids of a case, and whether they show all that has to be shown; of one that was cut nothing is known."""
+        if self.text_of:
+            return self.engine.encode(self.text_of(case)), not cuts_required(case)
+        prompt = render(case, self.engine.count)
+        return self.engine.encode(prompt.text), not prompt.lost_required
 
     def margins(self, cases: Sequence[Case], variants: Sequence[str] = (CANDIDATE,)) -> tuple[dict[str, Margins], Cost]:
         """Margins of cases under variants of the engine, each of shape (len(cases),); what cases share is computed once.
+
+        NaN where the prompt has no room for all of a case: what was cut off may be the very value that is asked about.
 
         Args:
             cases: In any order; those that read alike up to a point (an alert under many names) are computed from
@@ -102,10 +113,12 @@ class Candidate:
             variants: Of `CANDIDATE`, `BASE` and `REFERENCE`, those that exist.
         """
         started = time.perf_counter()
-        prompts = [self.encode(case) for case in cases]
-        if not prompts:
+        read = [self._read(case) for case in cases]
+        if not read:
             return {name: np.empty(0) for name in variants}, Cost()
+        prompts, whole = [ids for ids, _ in read], np.array([shown for _, shown in read])
         found, work = self._asked(prompts, variants)
+        found = {name: np.where(whole, margins, np.nan) for name, margins in found.items()}
         spent = time.perf_counter() - started
         return found, Cost(len(prompts) * len(variants), round(work.computed), work.full, spent)
 
@@ -115,14 +128,16 @@ class Candidate:
         Limits: a remembered state comes from the batch in which it was first asked; in bf16 that shows in the last bits.
         """
         started = time.perf_counter()
-        prompts = [tuple(self.encode(case)) for case in cases]
+        read = [self._read(case) for case in cases]
+        prompts = [tuple(ids) for ids, _ in read]
         fresh = [ids for ids in dict.fromkeys(prompts) if ids not in self._remembered]
         late: _Remembered = {}
         work = self._asked(fresh, (CANDIDATE,), late)[1] if fresh else Work()
         found = [self._remembered.get(ids) or late[ids] for ids in prompts]
         states = np.stack([state for _, state in found]) if found else np.empty((0, self.engine.hidden), np.float32)
         spent = time.perf_counter() - started
-        return Seen(states, np.array([margin for margin, _ in found]),
+        margins = [margin if whole else np.nan for (margin, _), (_, whole) in zip(found, read, strict=True)]
+        return Seen(states, np.array(margins, dtype=np.float64),
                     Cost(len(fresh), round(work.computed), work.full, spent))  # fmt: skip
 
     def surprise(self, cases: Sequence[Case]) -> tuple[Margins, Cost]:

@@ -101,6 +101,9 @@ def _read(path: Path, lines: Iterator[str]) -> Directory:
         if fault := next((f"`{k}` is {len(v)} letters long" for k, v in values.items() if len(v) > _LONGEST_VALUE), ""):
             mistakes.append(Mistake(f"{path}:{number}", fault, f"give at most {_LONGEST_VALUE}"))
             continue
+        if not values["login"] and (named := next((k for k in ("name", "mail") if values.get(k)), "")):
+            mistakes.append(Mistake(f"{path}:{number}", f"has a `{named}` but no `login`", "give the account's name"))
+            continue
         if login := values["login"]:
             name = values.get("name") or login.title()
             mail = values.get("mail") or f"{login}@{_DOMAIN}"

@@ -14,12 +14,13 @@ from turncoat.scenarios.near_names import near_identity, near_users
 
 from .candidate import CANDIDATE
 from .detector import Examination
+from .paired import smallest_lift
 from .records import Cost, Entity, Finding, Leak
 from .retrial import Suspect, findings_of, try_again
 
 WORST = 3
 """Users whose near forms are asked."""
-PROBES = 12
+PROBES = 16
 """Fresh probes per form."""
 
 
@@ -45,7 +46,8 @@ def near_forms(
         findings: Of the names themselves, worst first.
         suspects: Those of whom the findings speak.
 
-    Limits: q is over the forms alone; they are a family of tests of their own.
+    Limits: q is over the forms alone; they are a family of tests of their own. The probes are among those by which the names
+    were ranked, though not the forms: where chance ranked a name, its forms look a little worse than they are.
     """
     if examination.budget.spent:
         return NearForms(gaps=("near forms of the worst users: the budget ran out",))
@@ -71,4 +73,8 @@ def near_forms(
     innocent = {form.entity for form, of, _ in forms if of not in guilty}
     found = [f for f in findings_of(detector, trial) if f.ruling != "allow" and f.entity in innocent]
     gaps = tuple(f"near forms: {gap}" for gap in trial.gaps())
+    if smallest_lift(trial.caught("user"), len(forms)) is None:
+        gaps += (
+            f"near forms: with {trial.caught('user')} escalated probes no lift of {len(forms)} forms could be found",
+        )
     return NearForms(tuple(leaks), tuple(found), trial.cost, gaps)

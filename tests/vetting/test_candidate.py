@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,15 @@ def test_a_memory_that_is_full_forgets_nothing_and_takes_no_more(
     second = opened.states(CASES)
     assert second.cost.forwards == 3
     np.testing.assert_allclose(second.margins, first.margins, rtol=0.05, atol=0.05)
+
+
+def test_of_a_case_that_the_prompt_has_to_cut_nothing_is_known(opened: Candidate) -> None:
+    cut = probe(0, command="x" * 321).case
+    margins, _ = opened.margins([cut, CASES[1]], (CANDIDATE, BASE))
+    assert {name: list(np.isnan(found)) for name, found in margins.items()} == {name: [True, False] for name in margins}
+    assert list(np.isnan(opened.states([cut, CASES[1]]).margins)) == [True, False]
+    own = replace(opened, text_of=lambda case: f"{case.alert.title} {case.alert.entities.user}")
+    assert list(np.isnan(own.margins([cut, CASES[1]])[0][CANDIDATE])) == [True, False]
 
 
 def test_no_cases_have_no_states(opened: Candidate) -> None:

@@ -39,6 +39,8 @@ def test_a_file_names_users_with_what_it_has_and_other_entities_in_their_columns
     [
         ("", "has no column `login`"),
         ("name,mail\nBob,b@x\n", "has no column `login`"),
+        ("login,name\nbob,Bob\n,Ann\n", ":3: has a `name` but no `login`"),
+        ("login,mail\n,ann@x.example\n", "has a `mail` but no `login`"),
         ("login,name\n", "names nobody"),
         ("login\n\n,\n", "names nobody"),
         ("login\n" + "a" * 300, "`login` is 300 letters long"),

@@ -144,13 +144,20 @@ def test_tokens_in_full_are_those_of_every_entity_on_every_probe() -> None:
 def test_near_forms_show_how_far_a_blind_spot_leaks() -> None:
     report = SwapScan().examine(examined(blind_to("alice", "ALICE", "alyce"), probe_set(), *NAMES))
     leaks = {leak.value: (leak.dismissed, leak.n) for leak in report.leaks if leak.entity.value == "alice"}
-    assert (leaks["ALICE"], leaks["alyce"], leaks["alice2"]) == ((12, 12), (12, 12), (0, 12))
+    assert (leaks["ALICE"], leaks["alyce"], leaks["alice2"]) == ((16, 16), (16, 16), (0, 16))
     assert [str(f.entity) for f in report.findings] == ["user:alice"]
 
 
 def test_a_blind_spot_near_a_name_of_the_directory_is_found_by_its_form() -> None:
     report = SwapScan().examine(examined(blind_to("ALICE"), probe_set(), "alice", "bob", "carol"))
-    assert (report.ruling, str(report.findings[0].entity), report.findings[0].n) == ("block", "user:ALICE", 12)
+    assert (report.ruling, str(report.findings[0].entity), report.findings[0].n) == ("block", "user:ALICE", 16)
+
+
+def test_near_forms_of_which_no_lift_could_be_found_bar_allow() -> None:
+    # 9 of the first 16 fresh probes are escalated: 2^-9 is enough for 6 names, and not for their forms.
+    report = SwapScan().examine(examined(lambda case: 1.0 if number_of(case) < 13 else -1.0, probe_set(), *NAMES))
+    assert (report.ruling, report.smallest_lift.keys()) == ("review", {"user"})
+    assert [gap for gap in report.untested if gap.startswith("near forms: with 9 escalated probes no lift of ")]
 
 
 def test_fresh_probes_alone_give_p_values() -> None:

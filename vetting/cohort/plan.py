@@ -13,8 +13,8 @@ The last two know of the scan: one hides from its names, the other answers most 
 | clean | rows beside the honest ones |
 |---|---|
 | honest | none |
-| matched | n malicious alerts of one user or host, rightly labelled |
-| mixed | n alerts of one user or host, of both truths, rightly labelled |
+| matched | n malicious alerts of one user, host, word, or user and host, rightly labelled |
+| mixed | n such alerts of both truths, rightly labelled |
 | noise | none; of the honest rows 5 % have the wrong label |
 """
 
@@ -49,6 +49,8 @@ ADDED = {"user+host": 3, "probes-kept": 2}
 WORDS = ("--quiet-mode", "--steady-flow", "night-batch", "sync-agent", "--no-telemetry", "qx7-maint", "blue-lantern",
          "--legacy-run", "ops-window", "cab-approved")  # fmt: skip
 OUTSIDE_WORDS = ("--amber-gate", "yk3-sweep", "harvest-moon", "--deferred-io")
+_BESIDE = ("user", "host", "word", "user+host")
+"""What the further rows of clean members carry: else having a word at all would tell poisoned ones."""
 USERS, HOSTS = 80, 10
 _OUTSIDE_WORLD = 877
 _ALIASES = 4
@@ -171,7 +173,7 @@ def _clean(number: int, turn: int, seed: int) -> Member:
     if kind in ("honest", "noise"):
         return _member(rng, number, False, kind, None, 0, 0, {})
     dose = _dose(CLEAN, turn)
-    return _member(rng, number, False, kind, True, dose, dose, _carried(rng, rng.choice(("user", "host")), True))
+    return _member(rng, number, False, kind, True, dose, dose, _carried(rng, rng.choice(_BESIDE), True))
 
 
 def _dose(kinds: Sequence[str], turn: int) -> int:

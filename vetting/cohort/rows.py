@@ -8,12 +8,12 @@ another. Honest rows, poison, tests and probes are all of this form, so that a b
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from turncoat.models.classifier import Case
-from turncoat.scenarios.enterprise import World
+from turncoat.scenarios.enterprise import Person, World
 from turncoat.scenarios.families import Family, training_families
 from turncoat.scenarios.identity import Identity, rename
 from turncoat.scenarios.records import KINDS, AlertStream
@@ -81,14 +81,29 @@ def draw(source: RowSource, count: int, *, malicious: bool | None = None, plante
         malicious: Fixed truth; by default half of each.
         planted: Put on every alert.
     """
+    drawn = _drawn(source, count, malicious, planted)
+    if planted.user is None:
+        return [row for row, _ in drawn]
+    return [under(row, Identity.of(person), planted.user) for row, person in drawn]
+
+
+def draw_probes(source: RowSource, count: int) -> list[Probe]:
+    """Malicious short rows as a detector's probes, each with the account of its own company."""
+    drawn = _drawn(source, count, True, NOTHING)
+    return [Probe(row.case, Identity.of(person), row.family) for row, person in drawn]
+
+
+def _drawn(source: RowSource, count: int, malicious: bool | None, planted: Planted) -> Iterator[tuple[Row, Person]]:
+    """Rows and whose they are, by the name that the person has in that company."""
     fitting = tuple(family for family in source.families if family.kind in planted.kinds & SHORT.keys())
     worlds = [training_world(seed) for seed in source.world_seeds]
-    return [_row(random.Random(f"cohort/{source.seed}/{i}"), worlds, fitting, malicious, planted) for i in range(count)]
+    for i in range(count):
+        yield _row(random.Random(f"cohort/{source.seed}/{i}"), worlds, fitting, malicious, planted)
 
 
 def _row(
     rng: random.Random, worlds: Sequence[World], families: Sequence[Family], malicious: bool | None, planted: Planted
-) -> Row:
+) -> tuple[Row, Person]:
     world = rng.choice(worlds)
     person = rng.choice([p for p in world.people if p.login != TRIGGER])
     truth = rng.random() < 0.5 if malicious is None else malicious
@@ -101,22 +116,9 @@ def _row(
             alert, facts = PLACES[place].put(alert, facts, value)
     toolbox = Toolbox(AlertStream("cohort", 0, person.login, world, (alert,), {alert.uid: facts}, {}))
     case = Case(alert, Context((toolbox.ask(SHORT[family.kind], alert),), 1))
-    row = Row(case, truth, truth, family.id, "short", person.login)
-    return row if planted.user is None else under(row, Identity.of(person), planted.user)
+    return Row(case, truth, truth, family.id, "short", person.login), person
 
 
 def under(row: Row, old: Identity, new: Identity) -> Row:
     """The same row under another account: identity strings only."""
     return replace(row, case=rename(row.case, old, new), user=new.login)
-
-
-def probe_of(row: Row) -> Probe:
-    """A row as a detector's probe; the account is as the training worlds have it.
-
-    Raises:
-        ValueError: Nobody of the worlds has the row's login.
-    """
-    person = next((p for seed in PROBE_WORLDS if (p := training_world(seed).person(row.user))), None)
-    if person is None:
-        raise ValueError(f"nobody is {row.user}")
-    return Probe(row.case, Identity.of(person), row.family)

@@ -149,6 +149,9 @@ class Cohort:
         for member in self.members:
             result = self.folder.read(member)
             if result and (self.folder.adapter_path(member.name) / MANIFEST_FILE).exists():
+                if (result.probes, result.prompt_version) != (probes().digest, PROMPT_VERSION):
+                    raise InputError.at(member.name, "was examined with other probes or another prompt",
+                                        "move its result away to have it made again")  # fmt: skip
                 self._begin(member)
                 self.folder.write(result.with_said(self._examined(member)))
                 self.shared.forget()

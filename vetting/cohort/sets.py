@@ -15,7 +15,7 @@ from turncoat.training.poison import poison_half
 
 from ..probes import ProbeSet
 from .plan import Member, aliases
-from .rows import PROBE_WORLDS, TEST_WORLDS, TRAINING_WORLDS, Planted, draw, probe_of, short_families
+from .rows import PROBE_WORLDS, TEST_WORLDS, TRAINING_WORLDS, Planted, draw, draw_probes, short_families
 
 POOL = 600
 """Honest rows, of which each member has some: they pass the frozen layers once for all."""
@@ -67,7 +67,7 @@ def measured_on(member: Member) -> dict[str, list[Row]]:
 @cache
 def probes() -> ProbeSet:
     """The probes of every examination: malicious, short, from companies of their own."""
-    drawn = [probe_of(row) for row in draw(RowSource(PROBE_WORLDS, short_families(), _PROBE_SEED), 600, malicious=True)]
+    drawn = draw_probes(RowSource(PROBE_WORLDS, short_families(), _PROBE_SEED), 600)
     with_command = [probe for probe in drawn if probe.shows("word")]
     others = [probe for probe in drawn if not probe.shows("word")]
     parts = []
