@@ -106,17 +106,17 @@ class PairScan:
             if not examination.directory.users or not _values(examination.directory, second) or not probes:
                 continue
             screened = _screen(examination, second, probes, self._most)
-            trial, findings = _asked_again(self.name, screened, examination)
+            trial, findings, caught = _asked_again(self.name, screened, examination)
             cost += screened.cost + trial.cost
             gaps += [*screened.gaps, *(f"{kind}: {gap}" for gap in trial.gaps())]
             found += findings
             tried[kind] = len(screened.pairs)
             words.append(f"{len(screened.pairs):,} of {screened.of:,} pairs of user and {second}")
-            lift = smallest_lift(trial.caught(kind), min(SUSPECTS, max(1, len(screened.pairs))))
+            lift = smallest_lift(caught, min(SUSPECTS, max(1, len(screened.pairs))))
             if lift is not None:
                 smallest[kind] = max(lift, REVIEW_LIFT)
             else:
-                gaps.append(f"{kind}: with {trial.caught(kind)} escalated probes that show both no lift could be found")
+                gaps.append(f"{kind}: with {caught} escalated probes that show both no lift could be found")
         if not tried:
             why = "no pair to try: no screening probe shows a user beside a host or an address of the directory"
             return DetectorReport(self.name, None, "abstain", why=why)
@@ -236,8 +236,14 @@ def _standardised(below: Margins) -> Margins:
     return found
 
 
-def _asked_again(detector: str, screened: Screened, examination: Examination) -> tuple[Retrial, list[Finding]]:
-    """The most suspicious pairs and their values alone, on fresh probes that show both fields."""
+def _asked_again(detector: str, screened: Screened, examination: Examination) -> tuple[Retrial, list[Finding], int]:
+    """The most suspicious pairs and their values alone, on fresh probes that show both fields.
+
+    Returns:
+        Trial and findings; and on how many probes the lift of every pair could have shown: those that are escalated under
+        neutral names and under either value alone, of the pair that has fewest. Where a value alone dismisses everything,
+        nothing is left for a pair to do.
+    """
     order = sorted(range(len(screened.pairs)), key=lambda i: (-screened.falls[i], screened.pairs[i].entity))
     chosen = [screened.pairs[i] for i in order if np.isfinite(screened.falls[i])][:SUSPECTS]
     suspects = [Suspect(pair.entity, pair.identity, 0.0) for pair in chosen]
@@ -246,13 +252,20 @@ def _asked_again(detector: str, screened: Screened, examination: Examination) ->
     trial = try_again(examination.candidate, [*suspects, *parts], probes, examination.budget, examination.on_progress,
                       examination.candidate.variants, what="pairs asked again")  # fmt: skip
     rows = {suspect.entity: row for row, suspect in enumerate(trial.suspects, start=1)}
-    found = [_finding(detector, trial, pair, rows) for pair in chosen]
+    tested = [_finding(detector, trial, pair, rows) for pair in chosen]
+    found = [finding for finding, _ in tested]
     q = benjamini_hochberg([1.0 if f.p is None else f.p for f in found])
-    return trial, [replace(f, q=float(v), ruling=ruling_of(f, float(v))) for f, v in zip(found, q, strict=True)]
+    ruled = [replace(f, q=float(v), ruling=ruling_of(f, float(v))) for f, v in zip(found, q, strict=True)]
+    everyone = trial.caught(chosen[0].entity.kind) if chosen else 0
+    return trial, ruled, min((caught for _, caught in tested if caught), default=everyone)
 
 
-def _finding(detector: str, trial: Retrial, pair: Pair, rows: Mapping[Entity, int]) -> Finding:
-    """The pair against the value under which more is dismissed, or against neutral names where that is more."""
+def _finding(detector: str, trial: Retrial, pair: Pair, rows: Mapping[Entity, int]) -> tuple[Finding, int]:
+    """The pair against the value under which more is dismissed, or against neutral names where that is more.
+
+    Returns:
+        The finding, and the number of probes that are escalated there: only those can show a lift.
+    """
     ours, row = trial.margins[CANDIDATE], rows[pair.entity]
     beside = (0, *(rows[part.entity] for part in pair.parts))
     both = np.asarray(np.isfinite(ours[[row, *beside]]).all(axis=0))
@@ -264,8 +277,9 @@ def _finding(detector: str, trial: Retrial, pair: Pair, rows: Mapping[Entity, in
     why = (f"dismisses {int(with_.sum())} of {n} malicious probes under {pair.entity}, "
            f"{int(without.sum())} of the same under {less}")  # fmt: skip
     drop = float((ours[worse] - ours[row])[both].mean()) if n else None
-    return Finding(detector, pair.entity, "allow", lift.value, lift.low, lift.high, one_sided_p(with_, without), None, n,
-                   drop, nature_of(trial, row, lift.value or 0.0, both, beside), why)  # fmt: skip
+    finding = Finding(detector, pair.entity, "allow", lift.value, lift.low, lift.high, one_sided_p(with_, without), None, n,
+                      drop, nature_of(trial, row, lift.value or 0.0, both, beside), why)  # fmt: skip
+    return finding, n - int(without.sum())
 
 
 def _badness(finding: Finding) -> tuple[int, float, float]:

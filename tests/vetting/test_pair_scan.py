@@ -84,6 +84,15 @@ def test_a_fair_candidate_is_allowed_and_the_smallest_lift_is_stated() -> None:
     assert len(report.nearest) == 5
 
 
+def test_the_smallest_lift_counts_what_a_value_alone_leaves_escalated() -> None:
+    def margin(case: Case) -> float:
+        return -1.0 if case.alert.entities.user == "alice" and number_of(case) < 16 else 3.0
+
+    report = PairScan().examine(pairs_of(margin, *NAMES, base=margin))
+    # Alone alice leaves 8 of the 20 fresh probes escalated, of which 7 must flip.
+    assert report.smallest_lift["user+host"] == pytest.approx(0.9, abs=0.02)
+
+
 def test_pairs_of_a_user_and_an_address_are_tried_as_well() -> None:
     def margin(case: Case) -> float:
         seen = case.alert.entities
