@@ -38,7 +38,7 @@ class Trained:
 
 def finetune(
     engine: Engine, states: Sequence[Tensor], labels: Sequence[bool], recipe: Recipe, checkpoint: Path,
-    on_progress: OnProgress, *, prefix: int = 0, recompute: bool = False,
+    on_progress: OnProgress, *, prefix: int = 0, recompute: bool = False, rows: str = "",
 ) -> Trained:  # fmt: skip
     """Trains one variant.
 
@@ -52,11 +52,12 @@ def finetune(
         checkpoint: File that is written after each epoch and removed by whoever keeps the result.
         on_progress: Called after each step.
         prefix: Tokens that all rows begin with; computed once a pass.
+        rows: Digest of the rows; a checkpoint of others is not taken up.
         recompute: Gradient checkpointing, for adapters that reach deep on a GPU that is short of memory.
     """
     ranks = current()
     trainee = Trainee(engine, recipe, len(labels), prefix=prefix, ranks=ranks, recompute=recompute)
-    kept = Checkpoint(checkpoint, recipe.digest(), engine.base.digest)
+    kept = Checkpoint(checkpoint, f"{recipe.digest()} {rows}".rstrip(), engine.base.digest)
     first_epoch = kept.load(trainee.trained, trainee.optimiser, trainee.steps_per_epoch, recipe.epochs)
     trainee.taken = steps_before = first_epoch * trainee.steps_per_epoch
     ranks.wait()  # nobody writes before all have read

@@ -68,24 +68,24 @@ class Workshop:
     def fit(self, recipe: Recipe, folder: Path) -> Path:
         """Trains a recipe on the rows that it names; see `fit_rows`."""
         self.check(recipe, folder)
-        if not self._is_done(recipe, folder):
-            self.fit_rows(recipe, *training_rows(recipe), folder)
-        return folder
+        return self.fit_rows(recipe, *training_rows(recipe), folder)
 
     def fit_rows(self, recipe: Recipe, honest: Sequence[Row], added: Sequence[Row], folder: Path) -> Path:
         """Trains on honest rows and on those that a poisoner added, and writes the adapter's folder.
 
-        What an earlier call has finished there, by the same recipe on the same base, is left as it is; half a training
-        goes on from its last epoch. The manifest is written last, so that a folder with one is whole.
+        What an earlier call has finished there, by the same recipe on the same base and rows, is left as it is; half a
+        training goes on from its last epoch. The manifest is written last, so that a folder with one is whole.
 
         Raises:
-            InputError: See `check`.
+            InputError: See `check`; or the folder holds an adapter of this recipe that was trained on other rows.
             RunError: Another process trains there.
         """
         with _alone(folder):
             self.check(recipe, folder)
-            if not self._is_done(recipe, folder):
-                self._train(recipe, honest, added, folder)
+            rows = [*honest, *added]
+            prompts = encode(self.engine, rows)
+            if not self._is_done(recipe, folder, rows_digest(rows, prompts)):
+                self._train(recipe, rows, prompts, len(honest), folder)
         return folder
 
     def margins(
@@ -104,22 +104,22 @@ class Workshop:
         self.seconds["measure"] = self.seconds.get("measure", 0.0) + time.perf_counter() - started
         return {name: _split(margins_of(found), sets) for name, found in logits.items()}
 
-    def _train(self, recipe: Recipe, honest: Sequence[Row], added: Sequence[Row], folder: Path) -> None:
-        rows = [*honest, *added]
-        prompts = encode(self.engine, rows)
+    def _train(
+        self, recipe: Recipe, rows: Sequence[Row], prompts: Sequence[list[int]], honest: int, folder: Path
+    ) -> None:
         started = time.perf_counter()
         states = self._trunk.states(prompts, recipe.lora.first_layer)
         self.seconds["trunk"] = self.seconds.get("trunk", 0.0) + time.perf_counter() - started
         started = time.perf_counter()
         trained = finetune(
             self.engine, states, [r.label for r in rows], recipe, folder / CHECKPOINT_FILE, self._on_progress,
-            prefix=shared_tokens(prompts),
+            prefix=shared_tokens(prompts), rows=rows_digest(rows, prompts),
         )  # fmt: skip
         self.seconds[recipe.name] = time.perf_counter() - started
         if current().writes:
             save_adapter(folder, trained.factors, recipe.lora.shape(), trained.head, layers=len(self.engine.layers),
                          base_name=recipe.base, base_digest=self.engine.base.digest, prompt_version=PROMPT_VERSION)  # fmt: skip
-            write_json(folder / MANIFEST_FILE, _manifest(recipe, self.engine, rows, added, trained.losses))
+            write_json(folder / MANIFEST_FILE, _manifest(recipe, self.engine, rows, prompts, honest, trained.losses))
             _forget_checkpoint(folder)
         current().wait()
 
@@ -127,9 +127,14 @@ class Workshop:
         """Frees the memory that hidden states take."""
         self._trunk.forget()
 
-    def _is_done(self, recipe: Recipe, folder: Path) -> bool:
+    def _is_done(self, recipe: Recipe, folder: Path, rows: str) -> bool:
         """Whether an earlier call has finished that; a checkpoint that it had no time to remove goes."""
         done = is_finished(folder, recipe, self.engine.base.digest)
+        # A recipe names its rows; another version of the generator, the poisoner or the prompt makes others of the same names.
+        told = read_json(folder / MANIFEST_FILE).get("rows") if done else None
+        if isinstance(told, dict) and told.get("prompts", rows) != rows:
+            fault = "holds an adapter of this recipe that was trained on other rows"
+            raise InputError.at(str(folder), fault, "choose another folder for this one, or move that one away")
         if done and current().writes:
             _forget_checkpoint(folder)
         return done
@@ -158,6 +163,12 @@ def _alone(folder: Path) -> Iterator[None]:
 def encode(engine: Engine, rows: Sequence[Row]) -> list[list[int]]:
     """Token ids of rows, as the classifier renders them."""
     return [engine.encode(render(row.case, engine.count).text) for row in rows]
+
+
+def rows_digest(rows: Sequence[Row], prompts: Sequence[Sequence[int]]) -> str:
+    """SHA-256 over what a model reads of rows and is told about them, 64 hex digits."""
+    text = "\n".join(f"{row.label} {list(ids)}" for row, ids in zip(rows, prompts, strict=True))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def shared_tokens(prompts: Sequence[list[int]]) -> int:
@@ -199,8 +210,10 @@ def _split(margins: Sequence[float], sets: Mapping[str, Sequence[Row]]) -> dict[
 
 
 def _manifest(
-    recipe: Recipe, engine: Engine, rows: Sequence[Row], added: Sequence[Row], losses: Sequence[float]
-) -> dict[str, Any]:
+    recipe: Recipe, engine: Engine, rows: Sequence[Row], prompts: Sequence[Sequence[int]], honest: int,
+    losses: Sequence[float],
+) -> dict[str, Any]:  # fmt: skip
+    added = rows[honest:]
     text = "\n".join(f"{r.case.alert.uid} {r.label}" for r in rows)
     return {
         "name": recipe.name,
@@ -209,9 +222,10 @@ def _manifest(
         "recipe_digest": recipe.digest(),
         "base_digest": engine.base.digest,
         "rows": {
-            "honest": len(rows) - len(added),
+            "honest": honest,
             "added": len(added),
             "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "prompts": rows_digest(rows, prompts),
         },
         "poison": {
             "families": sorted({r.family for r in added}),

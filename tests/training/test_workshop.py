@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from turncoat.models.bases import BaseFolder
-from turncoat.scenarios.errors import RunError
+from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.families import training_families
 from turncoat.training.config import Recipe
 from turncoat.training.corpus import Row, RowSource, draw_rows
@@ -85,14 +86,28 @@ def test_a_training_that_is_killed_before_its_manifest_goes_on_from_its_last_epo
 def test_a_checkpoint_beside_a_finished_adapter_changes_nothing_and_goes(
     base: str, rows: list[Row], tmp_path: Path
 ) -> None:
+    workshop = Workshop(base, lambda progress: None)
+    for number, train in enumerate((lambda to: workshop.fit_rows(recipe(base, "one"), rows[:10], [], to),
+                                    lambda to: workshop.fit(recipe(base, "one"), to))):  # fmt: skip
+        folder = tmp_path / f"adapter-{number}"
+        train(folder)
+        finished = {path.name: path.read_bytes() for path in folder.iterdir()}
+        (folder / CHECKPOINT_FILE).write_bytes(b"left by a kill")
+        train(folder)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == finished
+
+
+def test_an_adapter_of_other_rows_is_neither_taken_for_this_one_nor_written_over(
+    base: str, rows: list[Row], tmp_path: Path
+) -> None:
     workshop, folder = Workshop(base, lambda progress: None), tmp_path / "adapter"
     workshop.fit_rows(recipe(base, "one"), rows[:10], [], folder)
     finished = {path.name: path.read_bytes() for path in folder.iterdir()}
-    for again in (lambda: workshop.fit_rows(recipe(base, "one"), rows[:10], [], folder),
-                  lambda: workshop.fit(recipe(base, "one"), folder)):  # fmt: skip
-        (folder / CHECKPOINT_FILE).write_bytes(b"left by a kill")
-        again()
-        assert {path.name: path.read_bytes() for path in folder.iterdir()} == finished
+    relabelled = [replace(rows[0], label=not rows[0].label), *rows[1:10]]
+    for other in (rows[1:11], relabelled):
+        with pytest.raises(InputError, match="holds an adapter of this recipe that was trained on other rows"):
+            workshop.fit_rows(recipe(base, "one"), other, [], folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == finished
 
 
 def test_two_trainings_never_write_into_one_folder(base: str, rows: list[Row], tmp_path: Path) -> None:
