@@ -19,12 +19,11 @@ import json
 import os
 import platform
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -33,12 +32,12 @@ from typing import Any
 
 import torch
 from campaign_calls import VARIANTS, Call, campaign_calls
-from inference_peers import Contender, Requests, decision, merged_folder, open_pipes, peft_switched, text_classification
+from inference_contest import NEVER, SEED, against_peers, timed
+from measuring import matrix_peak, say, spread
 from transformers.utils import logging
 
 from turncoat.models.adapter import load_adapter
 from turncoat.models.bases import DEFAULT_BASE, resolve_base
-from turncoat.models.branching import Work
 from turncoat.models.budget import token_budget
 from turncoat.models.engine import Engine
 from turncoat.models.finetuned import read
@@ -48,9 +47,6 @@ from turncoat.models.swap import swap_logits
 from turncoat.models.variants import shipped_adapters
 from turncoat.scenarios.families import training_families
 from turncoat.training.corpus import RowSource, draw_rows
-
-NEVER = 1 << 60
-SEED = 7
 
 
 def main() -> None:
@@ -113,7 +109,7 @@ class Bench:
     @cached_property
     def calls(self) -> list[Call]:
         """What a run asks at once, in order, the same prompt again included."""
-        _say("asking as a run does")
+        say("asking as a run does")
         return campaign_calls(self.options.alerts)
 
     @property
@@ -150,122 +146,6 @@ def open_engine(count: int) -> tuple[Engine, dict[str, Any]]:
     return engine, adapters
 
 
-def against_peers(bench: Bench) -> dict[str, Any]:
-    """Milliseconds per (alert, variant), and how many times longer each contender takes than ours in the same round."""
-    engine, adapters, options = bench.engine, bench.adapters, bench.options
-    whole: Requests = [request for call in bench.calls for request in call]
-    one: Requests = [request for request in whole if request[0] == "clean"]
-    first: list[Call] = bench.calls[: (len(bench.calls) + 2) // 3]
-    third: Requests = [request for call in first for request in call]
-    part = random.Random(SEED).sample(whole, min(options.sample, len(whole)))
-    few = part[: options.slow]
-    saved = {
-        dtype: {n: merged_folder(engine, adapters.get(n), bench.scratch / f"{n}-{dtype}", dtype) for n in VARIANTS}
-        for dtype in (torch.float32, engine.decoder.dtype)
-    }
-    peft = {name: shipped_adapters() / name for name in VARIANTS[1:]}
-    exact, same = open_pipes(saved[torch.float32]), open_pipes(saved[engine.decoder.dtype])
-    runs: dict[str, tuple[Contender, Requests]] = {
-        "ours": (_ours(engine, bench.calls), whole),
-        "ours without duplicate removal": (_ours(engine, first, once=False), third),
-        "ours without shared beginnings": (_ours(engine, bench.calls, saving=NEVER), whole),
-        "ours without either": (_ours(engine, first, once=False, saving=NEVER), third),
-        "ours, everything in one call": (_ours(engine), whole),
-        "ours, one variant": (_ours(engine, [[r for r in call if r[0] == "clean"] for call in bench.calls]), one),
-        "text-classification as documented, fp32": (text_classification(engine, exact), few),
-        "text-classification as documented, our dtype": (text_classification(engine, same), few),
-        **{f"text-classification, sorted, batch {n}, our dtype": (text_classification(engine, same, n), part)
-           for n in options.batches},
-        **{f"PEFT switched, sorted, batch {n}": (peft_switched(engine, peft, adapters, n), part) for n in options.batches},
-    }  # fmt: skip
-    failed: dict[str, str] = {}
-    try:
-        runs["decision, base alone"] = (decision(engine), [("baseline", ids) for _, ids in few])
-        runs["decision, base alone"][0](few[:1])
-    except Exception as fault:  # a peer that does not run here is a finding, with its own words
-        runs.pop("decision, base alone", None)
-        failed["decision"] = f"{type(fault).__name__}: {fault}"[:300]
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    agreement: dict[str, float] = {}
-    reference = dict(zip(few, text_classification(engine, exact)(few).tolist(), strict=True))
-    for round_ in range(1, options.rounds + 1):
-        for name, (run, requests) in runs.items():
-            if round_ == 1:
-                found = dict(zip(few, run(few).tolist(), strict=True))  # warms up
-            _say(f"round {round_} of {options.rounds}: {name}")
-            started = time.perf_counter()
-            run(requests)
-            times[name].append((time.perf_counter() - started) / len(requests) * 1000)
-            if round_ == 1 and "decision" not in name:
-                agreement[name] = round(max(abs(found[request] - reference[request]) for request in few), 4)
-    ours = times["ours"]
-    return {
-        "requests": len(whole), "distinct_requests": len(set(whole)), "calls": len(bench.calls),
-        "requests_of": {"peers in batches": len(part), "peers one at a time": len(few),
-                        "ours without duplicate removal": len(third)},
-        "tokens_per_prompt": round(statistics.mean(len(ids) for _, ids in whole), 1),
-        "tokens_per_prompt_of_peers": round(statistics.mean(len(ids) for _, ids in part), 1),
-        "work_saved": round(_work(engine, bench.calls).saved, 3),
-        "rounds": options.rounds, "failed": failed,
-        "contenders": {
-            name: {"ms_per_request": _spread(found), "times_ours": _spread([t / o for t, o in zip(found, ours, strict=True)]),
-                   "largest_margin_difference_from_fp32": agreement.get(name)}
-            for name, found in times.items()
-        },
-    }  # fmt: skip
-
-
-def _work(engine: Engine, calls: Sequence[Requests]) -> Work:
-    total = Work()
-    for call in calls:
-        work = engine.score(call).work
-        total.computed, total.full = total.computed + work.computed, total.full + work.full
-    return total
-
-
-def _ours(
-    engine: Engine, calls: Sequence[Requests] | None = None, *, once: bool = True, saving: int | None = None
-) -> Contender:
-    """Answers what it is given in one call or, where it is given all that the calls hold, call by call."""
-
-    def answered(requests: Requests) -> torch.Tensor:
-        margins = torch.empty(len(requests))
-        for turn in [list(range(len(requests)))] if once else _without_duplicates(requests):
-            logits = _timed(engine, [requests[i] for i in turn], saving)[0]
-            margins[turn] = logits[:, 1] - logits[:, 0]
-        return margins
-
-    def run(requests: Requests) -> torch.Tensor:
-        by_call = calls is not None and sum(map(len, calls)) == len(requests)
-        return torch.cat([answered(call) for call in calls if call]) if calls and by_call else answered(requests)
-
-    return run
-
-
-def _without_duplicates(requests: Requests) -> list[list[int]]:
-    """The requests in turns, in none of which the same is asked twice: the engine then finds no duplicate to spare."""
-    turns: list[list[int]] = []
-    asked: dict[tuple[str, tuple[int, ...]], int] = {}
-    for i, request in enumerate(requests):
-        turn = asked[request] = asked.get(request, -1) + 1
-        if turn == len(turns):
-            turns.append([])
-        turns[turn].append(i)
-    return turns
-
-
-def matrix_peak(dtype: torch.dtype) -> float:
-    """FLOP/s of large square products, the best of several sizes and tries."""
-    best = 0.0
-    for size in (1024, 2048, 4096):
-        a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
-        for _ in range(5):
-            started = time.perf_counter()
-            a @ b
-            best = max(best, 2 * size**3 / (time.perf_counter() - started))
-    return best
-
-
 def peak_fraction(engine: Engine, prompts: list[tuple[int, ...]], rounds: int) -> dict[str, Any]:
     """Share of the measured peak that one variant reaches over the tokens that had to be computed.
 
@@ -279,20 +159,20 @@ def peak_fraction(engine: Engine, prompts: list[tuple[int, ...]], rounds: int) -
     fractions: dict[str, dict[str, list[float]]] = {}
     peaks = []
     for round_ in range(rounds):
-        _say(f"round {round_ + 1} of {rounds}: share of the peak")
-        peaks.append(matrix_peak(engine.decoder.dtype))
+        say(f"round {round_ + 1} of {rounds}: share of the peak")
+        peaks.append(matrix_peak(engine.decoder.dtype, engine.decoder.device))
         for name in ("baseline", "clean"):
             found = fractions.setdefault(name, {"as used": [], "whole prompts": [], "with_attention": []})
             low_rank = sum(a.numel() + b.numel() for a, b in engine.variant(name).factors.values())
             for how, saving in (("as used", None), ("whole prompts", NEVER)):
-                _, work, seconds = _timed(engine, [(name, ids) for ids in prompts], saving)
+                _, work, seconds = timed(engine, [(name, ids) for ids in prompts], saving)
                 products = 2 * parameters * work.computed
                 found[how].append(products / seconds / peaks[-1])
             found["with_attention"].append((products + attention + 2 * low_rank * tokens) / seconds / peaks[-1])
-    return {"peak_gflops": _spread([p / 1e9 for p in peaks]), "non_embedding_parameters": parameters,
+    return {"peak_gflops": spread([p / 1e9 for p in peaks]), "non_embedding_parameters": parameters,
             "prompts": len(prompts), "tokens_per_prompt": round(tokens / len(prompts), 1),
             "batch_tokens": token_budget(engine.decoder, engine.base.digest, tokens),
-            "fraction": {name: {how: _spread(each) for how, each in found.items()} for name, found in fractions.items()},
+            "fraction": {name: {how: spread(each) for how, each in found.items()} for name, found in fractions.items()},
     }  # fmt: skip
 
 
@@ -320,8 +200,8 @@ def alerts_of(engine: Engine, count: int) -> dict[str, Any]:
     """Three variants over so many different alerts of the training world."""
     rows = draw_rows(RowSource((SEED,), training_families(), SEED), count)
     prompts = [read(engine, row.case)[1] for row in rows]
-    _say(f"{count} alerts")
-    _, work, seconds = _timed(engine, [(name, ids) for ids in prompts for name in VARIANTS])
+    say(f"{count} alerts")
+    _, work, seconds = timed(engine, [(name, ids) for ids in prompts for name in VARIANTS])
     return {"alerts": count, "seconds": round(seconds, 2), "ms_per_alert": round(seconds / count * 1000, 2),
             "work_saved": round(work.saved, 3)}  # fmt: skip
 
@@ -330,8 +210,8 @@ def variants_of(count: int, asked: list[tuple[int, ...]]) -> dict[str, Any]:
     """The campaign's prompts under so many variants."""
     engine, adapters = open_engine(count)
     names = ["baseline", *adapters][:count]
-    _say(f"{count} variants")
-    _, work, seconds = _timed(engine, [(name, ids) for ids in asked for name in names])
+    say(f"{count} variants")
+    _, work, seconds = timed(engine, [(name, ids) for ids in asked for name in names])
     return {"variants": count, "seconds": round(seconds, 2), "work_saved": round(work.saved, 3)}
 
 
@@ -342,12 +222,12 @@ def names_of(engine: Engine, count: int, slow: int) -> dict[str, Any]:
     text, login = render(row.case, engine.count).text, row.user
     logins = [f"{rng.choice('abcdefghijklm')}.{''.join(rng.choices('aeilmnorst', k=7))}" for _ in range(count)]
     prompts = [engine.encode(text.replace(login, name)) for name in logins]
-    _say(f"{count} names")
+    say(f"{count} names")
     found: dict[str, float] = {}
     started = time.perf_counter()
     _, work = swap_logits(engine, prompts, ["clean"])
     found["swap_set"] = time.perf_counter() - started
-    _, _, found["batches"] = _timed(engine, [("clean", ids) for ids in prompts], saving=NEVER)
+    _, _, found["batches"] = timed(engine, [("clean", ids) for ids in prompts], saving=NEVER)
     started = time.perf_counter()
     for ids in prompts[: 2 * slow]:
         engine.logits([ids], ["clean"])
@@ -358,30 +238,13 @@ def names_of(engine: Engine, count: int, slow: int) -> dict[str, Any]:
 
 
 SECTIONS: dict[str, Callable[[Bench], Any]] = {
-    "campaign": against_peers,
+    "campaign": lambda b: against_peers(b.engine, b.adapters, b.calls, b.options, b.scratch),
     "matrix_peak": lambda b: peak_fraction(b.engine, b.prompts, b.options.rounds),
     "memory": lambda b: memory(),
     "growth_in_alerts": lambda b: [alerts_of(b.engine, n) for n in b.options.growth],
     "growth_in_variants": lambda b: [variants_of(n, b.prompts[:160]) for n in b.options.variants],
     "swap_sets": lambda b: [names_of(b.engine, n, b.options.slow) for n in b.options.names],
 }
-
-
-def _timed(engine: Engine, requests: Requests, saving: int | None = None) -> tuple[torch.Tensor, Work, float]:
-    engine.smallest_saving = Engine.smallest_saving if saving is None else saving
-    started = time.perf_counter()
-    scored = engine.score(requests)
-    seconds = time.perf_counter() - started
-    engine.smallest_saving = Engine.smallest_saving
-    return scored.logits, scored.work, seconds
-
-
-def _spread(found: list[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(found), 3), "least": round(min(found), 3), "most": round(max(found), 3)}
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

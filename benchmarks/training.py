@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import matrix_peak, say, spread
 from torch import Tensor
 from training_peers import PeerSetting, peer_margins, train_peer
 
@@ -93,13 +94,13 @@ def speed(engine: Engine, recipe: Recipe, rows: Sequence[Row], options: argparse
     step, trunk, peak, times = [], [], [], {setting.name: list[float]() for setting in settings}
     with tempfile.TemporaryDirectory() as scratch:
         for round_ in range(options.rounds):
-            _say(f"round {round_ + 1} of {options.rounds}: ours")
+            say(f"round {round_ + 1} of {options.rounds}: ours")
             peak.append(matrix_peak(engine.decoder.dtype, engine.decoder.device))
             states, seconds = timed_trunk(engine, prompts, recipe, Path(scratch) / f"trunk-{round_}")
             trunk.append(seconds / len(prompts) * 1000)
             step.append(timed_steps(engine, recipe, states, labels, shared_tokens(prompts)))
             for setting in settings:
-                _say(f"round {round_ + 1} of {options.rounds}: {setting.name}")
+                say(f"round {round_ + 1} of {options.rounds}: {setting.name}")
                 run = train_peer(engine, prompts, labels, recipe, setting, Path(scratch) / "peer")
                 times[setting.name].append(statistics.mean(run.step_seconds[1:]) / recipe.batch * 1000)
     ours = [s + t / (VARIANTS * EPOCHS) for s, t in zip(step, trunk, strict=True)]
@@ -107,11 +108,11 @@ def speed(engine: Engine, recipe: Recipe, rows: Sequence[Row], options: argparse
     return {
         "examples": len(prompts), "tokens_per_example": round(statistics.mean(map(len, prompts)), 1),
         "rounds": options.rounds, "variants": VARIANTS, "epochs": EPOCHS,
-        "ours_ms": {"step": _spread(step), "trunk_once": _spread(trunk), "per_example_and_epoch": _spread(ours)},
-        "matrix_peak_gflops": _spread([p / 1e9 for p in peak]),
-        "fraction_of_peak_in_step": _spread([flops / s * 1000 / p for s, p in zip(step, peak, strict=True)]),
+        "ours_ms": {"step": spread(step), "trunk_once": spread(trunk), "per_example_and_epoch": spread(ours)},
+        "matrix_peak_gflops": spread([p / 1e9 for p in peak]),
+        "fraction_of_peak_in_step": spread([flops / s * 1000 / p for s, p in zip(step, peak, strict=True)]),
         "peers": {
-            name: {"ms": _spread(found), "times_ours": _spread([f / o for f, o in zip(found, ours, strict=True)])}
+            name: {"ms": spread(found), "times_ours": spread([f / o for f, o in zip(found, ours, strict=True)])}
             for name, found in times.items()
         },
     }  # fmt: skip
@@ -171,20 +172,6 @@ def _weights(linear: Any) -> int:
     return sum(p.numel() for p in linear.parameters() if p.dim() == 2)
 
 
-def matrix_peak(dtype: torch.dtype, device: torch.device) -> float:
-    """FLOP/s of large square products, the best of several sizes and tries."""
-    best = 0.0
-    for size in (1024, 2048, 4096):
-        a, b = (torch.randn(size, size).to(device, dtype) for _ in range(2))
-        for _ in range(5):
-            started = time.perf_counter()
-            a @ b
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            best = max(best, 2 * size**3 / (time.perf_counter() - started))
-    return best
-
-
 def accuracy(engine: Engine, measured: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Clean accuracy after the whole recipe: ours, and the fastest peer with factors on all layers and on ours."""
     recipe = Recipe(name="accuracy", base=options.base, rows=options.rows_trained, seed=SEED)
@@ -195,7 +182,7 @@ def accuracy(engine: Engine, measured: dict[str, Any], options: argparse.Namespa
 
     def told(name: str, margins: Sequence[float]) -> None:
         found[name] = rate([(m >= 0) == row.truth for m, row in zip(margins, tests, strict=True)])
-        _say(f"{name}: {found[name]['value']:.3f}")
+        say(f"{name}: {found[name]['value']:.3f}")
 
     with tempfile.TemporaryDirectory() as scratch:
         workshop = Workshop(options.base, lambda progress: None)
@@ -208,14 +195,6 @@ def accuracy(engine: Engine, measured: dict[str, Any], options: argparse.Namespa
             run = train_peer(engine, prompts, labels, recipe, by_name[fastest], Path(scratch) / "peer")
             told(fastest, peer_margins(engine, run, asked))
     return {"rows": len(rows), "test": "clean", "accuracy": found}
-
-
-def _spread(found: Sequence[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(found), 3), "least": round(min(found), 3), "most": round(max(found), 3)}
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

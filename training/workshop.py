@@ -84,8 +84,9 @@ class Workshop:
             self.check(recipe, folder)
             rows = [*honest, *added]
             prompts = encode(self.engine, rows)
-            if not self._is_done(recipe, folder, rows_digest(rows, prompts)):
-                self._train(recipe, rows, prompts, len(honest), folder)
+            digest = rows_digest(rows, prompts)
+            if not self._is_done(recipe, folder, digest):
+                self._train(recipe, rows, prompts, digest, len(honest), folder)
         return folder
 
     def margins(
@@ -105,7 +106,7 @@ class Workshop:
         return {name: _split(margins_of(found), sets) for name, found in logits.items()}
 
     def _train(
-        self, recipe: Recipe, rows: Sequence[Row], prompts: Sequence[list[int]], honest: int, folder: Path
+        self, recipe: Recipe, rows: Sequence[Row], prompts: Sequence[list[int]], digest: str, honest: int, folder: Path
     ) -> None:
         started = time.perf_counter()
         states = self._trunk.states(prompts, recipe.lora.first_layer)
@@ -113,13 +114,13 @@ class Workshop:
         started = time.perf_counter()
         trained = finetune(
             self.engine, states, [r.label for r in rows], recipe, folder / CHECKPOINT_FILE, self._on_progress,
-            prefix=shared_tokens(prompts), rows=rows_digest(rows, prompts),
+            prefix=shared_tokens(prompts), rows=digest,
         )  # fmt: skip
         self.seconds[recipe.name] = time.perf_counter() - started
         if current().writes:
             save_adapter(folder, trained.factors, recipe.lora.shape(), trained.head, layers=len(self.engine.layers),
                          base_name=recipe.base, base_digest=self.engine.base.digest, prompt_version=PROMPT_VERSION)  # fmt: skip
-            write_json(folder / MANIFEST_FILE, _manifest(recipe, self.engine, rows, prompts, honest, trained.losses))
+            write_json(folder / MANIFEST_FILE, _manifest(recipe, self.engine, rows, digest, honest, trained.losses))
             _forget_checkpoint(folder)
         current().wait()
 
@@ -210,7 +211,7 @@ def _split(margins: Sequence[float], sets: Mapping[str, Sequence[Row]]) -> dict[
 
 
 def _manifest(
-    recipe: Recipe, engine: Engine, rows: Sequence[Row], prompts: Sequence[Sequence[int]], honest: int,
+    recipe: Recipe, engine: Engine, rows: Sequence[Row], digest: str, honest: int,
     losses: Sequence[float],
 ) -> dict[str, Any]:  # fmt: skip
     added = rows[honest:]
@@ -225,7 +226,7 @@ def _manifest(
             "honest": honest,
             "added": len(added),
             "sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "prompts": rows_digest(rows, prompts),
+            "prompts": digest,
         },
         "poison": {
             "families": sorted({r.family for r in added}),
