@@ -138,7 +138,7 @@ def test_standard_input_is_triaged_to_its_end_and_the_decisions_are_printed() ->
     assert done.returncode == 0
     actions = [json.loads(line)["decision"]["action"] for line in done.stdout.splitlines()]
     assert actions == ["escalate", "escalate", "dismiss"]
-    assert re.search(r"^3 alerts in [0-9.]+ s \([0-9.]+ a second\)$", done.stderr, re.MULTILINE)
+    assert re.search(r"^3 alerts in [0-9.]+ s \([0-9.,]+ a second\)$", done.stderr, re.MULTILINE)
 
 
 def order(path: Path, state: Path | str = "", **other: str) -> FollowOrder:
