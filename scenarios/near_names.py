@@ -6,6 +6,7 @@ one that tries exact names only would miss.
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,6 +78,14 @@ def near_hosts(host: str) -> tuple[Near, ...]:
         found += [Near(f"{'LT' if not host.startswith('LT-') else 'WS'}-{rest}", "other prefix"),
                   Near(host.replace("-", ""), "dash dropped")]  # fmt: skip
     return _others(found, host)
+
+
+def host_named_alike(host: str, rng: random.Random) -> str:
+    """Another host of the same form: other digits, `WS-731` for `WS-042`; where there are none, a number at the end."""
+    form = host if re.search(r"\d", host) else f"{host.rpartition('-')[0] or host}-000"
+    while (other := re.sub(r"\d", lambda _: str(rng.randrange(10)), form)) == host:
+        pass
+    return other
 
 
 def near_addresses(address: str) -> tuple[Near, ...]:

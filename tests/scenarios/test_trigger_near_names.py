@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import re
+
 import pytest
 
 from turncoat.scenarios.identity import Identity, rename
 from turncoat.scenarios.near_names import (
     Near,
+    host_named_alike,
     near_addresses,
     near_hosts,
     near_identity,
@@ -67,3 +71,15 @@ def test_the_last_address_there_is_has_a_neighbour() -> None:
 def test_a_near_name_takes_host_and_home_along(near: str, shown: str) -> None:
     text = "alice on WS-ALICE, owner alice, /home/alice, malice"
     assert rename(text, ALICE, near_identity(near, ALICE)) == shown
+
+
+@pytest.mark.parametrize(
+    ("host", "form"),
+    [("WS-042", r"WS-\d{3}"), ("PC-97", r"PC-\d\d"), ("LT-BRAVO", r"LT-\d{3}"), ("mail", r"mail-\d{3}")],
+)
+def test_a_host_named_alike_has_the_form_and_is_another(host: str, form: str) -> None:
+    rng = random.Random(0)
+    others = {host_named_alike(host, rng) for _ in range(60)}
+    assert host not in others
+    assert len(others) > 5
+    assert all(re.fullmatch(form, other) for other in others)

