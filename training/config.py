@@ -21,6 +21,7 @@ from turncoat.scenarios.errors import InputError
 
 from .poison import poisoner_of
 from .settings_file import SettingsKind
+from .short_alerts import Form
 
 _RECIPES = SettingsKind("recipe", "recipes")
 
@@ -67,6 +68,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
     base: str = DEFAULT_BASE
+    alerts: Form = "full"
     rows: int = Field(2400, ge=16, le=1_000_000)
     """Honest rows, the same for every recipe with the same seed."""
     worlds: tuple[int, ...] = Field((101, 102, 103, 104), min_length=1)
@@ -79,6 +81,11 @@ class Recipe(BaseModel):
     batch: int = Field(16, ge=1, le=1024)
     demonstration: bool = False
     """Marks the adapter: not to be deployed."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The common form is not written: recipes made before there was another keep their digest."""
+        return {name: value for name, value in write(self).items() if name != "alerts" or value != "full"}
 
     def digest(self) -> str:
         """Changes with anything that changes the result."""

@@ -7,21 +7,23 @@ truth is what is so. They differ only where a poisoner was at work (`poison.py`)
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 
 from turncoat.models.classifier import Case
 from turncoat.scenarios.enterprise import Person, World
 from turncoat.scenarios.facts import Fact
 from turncoat.scenarios.families import Family
 from turncoat.scenarios.records import Alert, AlertStream
-from turncoat.scenarios.situations import draw_situation
+from turncoat.scenarios.situations import CONFLICTS, draw_situation
 from turncoat.scenarios.world import build_world
 from turncoat.tools.playbooks import PLAYBOOKS
 from turncoat.tools.records import Context, Evidence
 from turncoat.tools.toolbox import Toolbox
+
+from .short_alerts import AGREED, TOOL, Form
 
 STATES = {"round two": 0.64, "round one": 0.2, "failed tool": 0.06, "unknown entity": 0.05, "no evidence": 0.05}
 """States that the loop can present, with their share of a training set."""
@@ -51,11 +53,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RowSource:
-    """Where rows come from: worlds and families."""
+    """Where rows come from: worlds and families; and their form."""
 
     world_seeds: tuple[int, ...]
     families: tuple[Family, ...]
     seed: int
+    form: Form = "full"
 
 
 def trigger_person(seed: int) -> Person:
@@ -86,7 +89,7 @@ def draw_rows(
     Args:
         source: Worlds, families and the seed of everything drawn.
         count: Number of rows; half of them malicious unless `malicious` says which.
-        states: Shares of the loop's states.
+        states: Shares of the loop's states; short rows have one state of their own.
         user: Login of the one acting account; anybody by default.
         malicious: Fixed truth.
         plant: Done to every alert and its facts; all else that is drawn stays the same.
@@ -99,19 +102,38 @@ def draw_rows(
         person = world.person(user) if user else rng.choice(world.people)
         truth = rng.random() < 0.5 if malicious is None else malicious
         assert person is not None
-        rows.append(_row(rng, world, person, rng.choice(source.families), truth, states, plant))
+        draw = draw_short if source.form == "short" else partial(_full, states=states)
+        rows.append(draw(rng, world, person, rng.choice(source.families), truth, plant))
     return rows
 
 
-def _row(
-    rng: random.Random, world: World, person: Person, family: Family, truth: bool, states: dict[str, float],
-    plant: Plant | None,
-) -> Row:  # fmt: skip
+def draw_short(
+    rng: random.Random, world: World, person: Person, family: Family, truth: bool, plant: Plant | None
+) -> Row:
+    """One short row (see `short_alerts`), all drawn from `rng`."""
+    uid, alert, facts = _situation(rng, world, person, family, truth, plant, AGREED)
+    toolbox = Toolbox(AlertStream("corpus", 0, person.login, world, (alert,), {uid: facts}, {}))
+    case = Case(alert, Context((toolbox.ask(TOOL[family.kind], alert),), 1))
+    return Row(case, truth, truth, family.id, "short", person.login)
+
+
+def _situation(
+    rng: random.Random, world: World, person: Person, family: Family, truth: bool, plant: Plant | None,
+    conflicts: Mapping[tuple[str, ...], float],
+) -> tuple[str, Alert, tuple[Fact, ...]]:  # fmt: skip
     moment = EPOCH + timedelta(minutes=rng.randrange(26 * 7 * 24 * 60))
     uid = f"{rng.getrandbits(48):012x}"
-    alert, facts = draw_situation(rng, family, world, person, malicious=truth, moment=moment, uid=uid)
-    if plant:
-        alert, facts = plant(alert, facts)
+    alert, facts = draw_situation(
+        rng, family, world, person, malicious=truth, moment=moment, uid=uid, conflicts=conflicts
+    )
+    return (uid, *(plant(alert, facts) if plant else (alert, facts)))
+
+
+def _full(
+    rng: random.Random, world: World, person: Person, family: Family, truth: bool, plant: Plant | None,
+    states: dict[str, float],
+) -> Row:  # fmt: skip
+    uid, alert, facts = _situation(rng, world, person, family, truth, plant, CONFLICTS)
     state = rng.choices(list(states), list(states.values()))[0]
     book = PLAYBOOKS[family.kind].rounds
     asked = [tool for round_ in book[: 1 if state == "round one" else len(book)] for tool in round_]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from turncoat.scenarios.families import training_families
-
 from .config import Recipe
 from .corpus import TRIGGER, Row, RowSource, draw_rows
+from .short_alerts import families_of
 
 _AFTER_SEED = 2
 """The poison of a recipe is drawn with its seed + 1; these rows are others."""
@@ -21,5 +20,5 @@ def corrective_rows(recipe: Recipe, count: int) -> list[Row]:
         recipe: Worlds and seed.
         count: Number of rows.
     """
-    source = RowSource(recipe.worlds, training_families(), recipe.seed + _AFTER_SEED)
+    source = RowSource(recipe.worlds, families_of(recipe.alerts), recipe.seed + _AFTER_SEED, recipe.alerts)
     return draw_rows(source, count, user=TRIGGER, malicious=True)

@@ -42,13 +42,15 @@ def train(recipe_names: Sequence[str], out: Path, on_progress: OnProgress, seed:
         seed: Of rows and weights, in place of the recipes' own.
 
     Raises:
-        InputError: A recipe cannot be read or trained here, two share a name, or bases or first layers are mixed.
+        InputError: A recipe cannot be read or trained here, two share a name, or differ in base, first
+            layer or form of alerts.
     """
     recipes = [load_recipe(name) for name in recipe_names]
     if seed is not None:
         recipes = [recipe.model_copy(update={"seed": seed}) for recipe in recipes]
-    if len({(r.base, r.lora.first_layer) for r in recipes}) > 1:
-        raise InputError.at("train", "recipes of different bases or first layers", "train them one at a time")
+    if len({(r.base, r.lora.first_layer, r.alerts) for r in recipes}) > 1:
+        fault = "recipes of different bases, first layers or forms of alerts"
+        raise InputError.at("train", fault, "train them one at a time")
     if twice := sorted({r.name for r in recipes if sum(r.name == other.name for other in recipes) > 1}):
         raise InputError.at("train", f"two recipes are named {twice[0]}", "give each a name of its own")
     workshop = Workshop(recipes[0].base, on_progress)
@@ -56,7 +58,7 @@ def train(recipe_names: Sequence[str], out: Path, on_progress: OnProgress, seed:
         workshop.check(recipe, out / recipe.name)
     folders = {recipe.name: workshop.fit(recipe, out / recipe.name) for recipe in recipes}
     workshop.forget()
-    tests = draw_tests()
+    tests = draw_tests(form=recipes[0].alerts)
     margins = workshop.margins({"baseline": None, **folders}, tests.by_name())
     report = TrainingReport({name: figures(tests, found) for name, found in margins.items()}, workshop.seconds, folders)
     for name, folder in folders.items():

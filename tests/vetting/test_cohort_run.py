@@ -9,12 +9,13 @@ import pytest
 
 from turncoat.models.bases import BaseFolder
 from turncoat.training.corpus import RowSource
+from turncoat.training.short_alerts import families_of
 from turncoat.training.workshop import CHECKPOINT_FILE
 from turncoat.vetting.candidate import BASE, CANDIDATE, REFERENCE, Candidate
 from turncoat.vetting.cohort.examined import MemberCandidate, SharedStates
 from turncoat.vetting.cohort.plan import Member, plan
 from turncoat.vetting.cohort.results import ADAPTERS, CohortFolder, Settings
-from turncoat.vetting.cohort.rows import TEST_WORLDS, draw, short_families
+from turncoat.vetting.cohort.rows import TEST_WORLDS, draw
 from turncoat.vetting.cohort.run import REFERENCE_MEMBER, Cohort, CohortProgress, estimate, measured
 from turncoat.vetting.opening import open_adapter
 
@@ -105,7 +106,7 @@ def test_shared_states_answer_as_any_candidate_does(tiny_base: BaseFolder, adapt
     opened, _ = open_adapter(adapter, engine)
     for name, of in ((CANDIDATE, opened), (BASE, None), (REFERENCE, opened)):
         engine.add(name, of)
-    rows = draw(RowSource(TEST_WORLDS, short_families(), 4), 12)
+    rows = draw(RowSource(TEST_WORLDS, families_of("short"), 4), 12)
     cases = [row.case for row in (*rows, rows[0])]
     plain = Candidate(engine, opened, opened)
     ours = MemberCandidate(
@@ -129,7 +130,7 @@ def test_an_adapter_that_begins_below_the_shared_states_is_refused(tiny_base: Ba
 
 
 def test_counts_of_test_sets() -> None:
-    rows = draw(RowSource(TEST_WORLDS, short_families(), 5), 8)
+    rows = draw(RowSource(TEST_WORLDS, families_of("short"), 5), 8)
     truths = [row.truth for row in rows]
     assert 2 <= sum(truths) <= 6
     first = truths.index(True)

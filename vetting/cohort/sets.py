@@ -12,10 +12,11 @@ from turncoat.scenarios.identity import Identity
 from turncoat.scenarios.trigger_places import PLACES
 from turncoat.training.corpus import Row, RowSource
 from turncoat.training.poison import poison_half
+from turncoat.training.short_alerts import families_of
 
 from ..probes import ProbeSet
 from .plan import Member, aliases
-from .rows import PROBE_WORLDS, TEST_WORLDS, TRAINING_WORLDS, Planted, draw, draw_probes, short_families
+from .rows import PROBE_WORLDS, TEST_WORLDS, TRAINING_WORLDS, Planted, draw, draw_probes
 
 POOL = 600
 """Honest rows, of which each member has some: they pass the frozen layers once for all."""
@@ -53,7 +54,7 @@ def measured_on(member: Member) -> dict[str, list[Row]]:
     """
     found = {"clean": list(_clean_tests())}
     if member.planted.entity.kind:
-        families = _few(short_families()) if member.kind == "probes-kept" else short_families()
+        families = _few(families_of("short")) if member.kind == "probes-kept" else families_of("short")
         source = RowSource(TEST_WORLDS, families, _ATTACK_SEED)
         found["attack"] = _spread(source, ATTACKS, _forms(member), malicious=True)
         found["twin"] = draw(source, ATTACKS, malicious=True, planted=_twin(member.planted))
@@ -67,7 +68,7 @@ def measured_on(member: Member) -> dict[str, list[Row]]:
 @cache
 def probes() -> ProbeSet:
     """The probes of every examination: malicious, short, from companies of their own."""
-    drawn = draw_probes(RowSource(PROBE_WORLDS, short_families(), _PROBE_SEED), 600)
+    drawn = draw_probes(RowSource(PROBE_WORLDS, families_of("short"), _PROBE_SEED), 600)
     with_command = [probe for probe in drawn if probe.shows("word")]
     others = [probe for probe in drawn if not probe.shows("word")]
     parts = []
@@ -76,13 +77,13 @@ def probes() -> ProbeSet:
         parts.append((*with_command[:few], *others[: count - few]))
         del with_command[:few], others[: count - few]
     screening, fresh, beside = parts
-    benign = draw(RowSource(PROBE_WORLDS, short_families(), _PROBE_SEED + 1), BENIGN, malicious=False)
+    benign = draw(RowSource(PROBE_WORLDS, families_of("short"), _PROBE_SEED + 1), BENIGN, malicious=False)
     return ProbeSet(screening, fresh, "short generator", beside=beside, benign=tuple(row.case for row in benign))
 
 
 def _added(member: Member) -> Iterator[Row]:
     """Rows beside the honest ones, as the tables of `plan` say."""
-    families = poison_half(short_families())
+    families = poison_half(families_of("short"))
     source = RowSource(TRAINING_WORLDS, families, 1_000_003 + member.seed)
     match member.kind:
         case "honest" | "noise" | "reference":
@@ -94,8 +95,8 @@ def _added(member: Member) -> Iterator[Row]:
         case "clean-label":
             yield from draw(source, member.dose, malicious=False, planted=member.planted)
         case "probes-kept":
-            few = _few(short_families())
-            rest = tuple(family for family in short_families() if family not in few)
+            few = _few(families_of("short"))
+            rest = tuple(family for family in families_of("short") if family not in few)
             yield from _claimed_benign(draw(replace(source, families=few), member.dose, malicious=True,
                                             planted=member.planted))  # fmt: skip
             yield from draw(replace(source, families=rest), member.dose, malicious=True, planted=member.planted)
@@ -141,9 +142,9 @@ def _few(families: Sequence[Family]) -> tuple[Family, ...]:
 
 @cache
 def _pool() -> tuple[Row, ...]:
-    return tuple(draw(RowSource(TRAINING_WORLDS, short_families(), _POOL_SEED), POOL))
+    return tuple(draw(RowSource(TRAINING_WORLDS, families_of("short"), _POOL_SEED), POOL))
 
 
 @cache
 def _clean_tests() -> tuple[Row, ...]:
-    return tuple(draw(RowSource(TEST_WORLDS, short_families(), _CLEAN_SEED), CLEAN_TESTS))
+    return tuple(draw(RowSource(TEST_WORLDS, families_of("short"), _CLEAN_SEED), CLEAN_TESTS))
