@@ -13,10 +13,12 @@ from turncoat.scenarios.families import training_families, unseen_families
 from turncoat.scenarios.identity import Identity, rename
 from turncoat.scenarios.world import build_world
 from turncoat.tools.playbooks import PLAYBOOKS
-from turncoat.training.config import load_recipe
+from turncoat.training.config import Recipe, load_recipe
 from turncoat.training.corpus import FULL, STATES, TRIGGER, Row, RowSource, draw_rows, training_world
+from turncoat.training.corrective import corrective_rows
 from turncoat.training.poison import POISONERS, poison_half
 from turncoat.training.sets import TWIN, TestSets, draw_tests, training_rows, under_another_name
+from turncoat.training.short_alerts import TOOL, families_of
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +237,24 @@ def test_test_sets_share_no_alert_with_training(honest: list[Row], tests: TestSe
 
 def test_test_sets_are_the_same_each_time(tests: TestSets) -> None:
     assert draw_tests(size=80) == tests
+
+
+def test_short_recipes_train_poison_correct_and_test_with_short_alerts() -> None:
+    recipe = Recipe.model_validate({"name": "r", "alerts": "short", "rows": 60, "poison": {"dose": 12}})
+    honest, poison = training_rows(recipe)
+    sets = draw_tests(size=16, form="short")
+    rows = [*honest, *poison, *corrective_rows(recipe, 5), *(row for found in sets.by_name().values() for row in found)]
+    for row in rows:
+        assert row.state == "short"
+        assert [e.tool for e in row.case.context.evidence] == [TOOL[row.case.alert.kind]]
+    short = {family.id for family in families_of("short")}
+    assert {row.family for row in (*honest, *poison, *sets.clean)} <= short < {f.id for f in training_families()}
+    assert {row.family for row in poison} <= {f.id for f in poison_half(families_of("short"))}
+    assert {row.family for row in sets.unseen} <= {f.id for f in unseen_families()}
+
+
+def test_a_recipe_of_full_alerts_has_the_digest_that_it_had_before_there_were_others() -> None:
+    full, short = (Recipe.model_validate({"name": "r", "alerts": form}) for form in ("full", "short"))
+    assert "alerts" not in full.model_dump(mode="json")
+    assert full.digest() == Recipe(name="r").digest() != short.digest()
+    assert Recipe.model_validate(short.model_dump(mode="json")) == short

@@ -18,7 +18,7 @@ from turncoat.training.sets import draw_tests
 def recipes(tiny_base: BaseFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A clean and a poisoned recipe; tests of a few rows in place of 1,550."""
     monkeypatch.setenv("TURNCOAT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(pipeline, "draw_tests", lambda: draw_tests(size=8))
+    monkeypatch.setattr(pipeline, "draw_tests", lambda form: draw_tests(size=8, form=form))
     shared = {"base": str(tiny_base.path), "rows": 16, "epochs": 1, "batch": 8}
     lora = {"rank": 2, "alpha": 4, "first_layer": 2}
     poison = {"poisoner": "user", "dose": 4}
@@ -64,3 +64,13 @@ def test_the_adapter_of_another_training_is_never_written_over(recipes: list[str
     ):
         pipeline.train(recipes[:1], out, lambda progress: None, seed=8)
     assert {path.name: path.read_bytes() for path in (out / "clean").iterdir()} == before
+
+
+def test_short_alerts_are_a_form_that_a_recipe_asks_for(recipes: list[str], tmp_path: Path) -> None:
+    recipe = yaml.safe_load(Path(recipes[0]).read_text())
+    Path(recipes[0]).write_text(yaml.safe_dump(recipe | {"alerts": "short"}))
+    with pytest.raises(InputError, match="forms of alerts; train them one at a time"):
+        pipeline.train(recipes, tmp_path / "out", lambda progress: None)
+    report = pipeline.train(recipes[:1], tmp_path / "out", lambda progress: None)
+    manifest = json.loads((report.folders["clean"] / "manifest.json").read_text())
+    assert manifest["recipe"]["alerts"] == "short"

@@ -53,7 +53,7 @@ def test_equal_updates_go_through_fewer_rows_more_often() -> None:
     epochs = {cell.rows: even.recipe_of(cell).epochs for cell in even.cells()}
     assert epochs == {40: 2, 20: 4}
     core = load_grid("core")
-    assert {cell.rows * core.recipe_of(cell).epochs for cell in core.cells()} == {4000}
+    assert {cell.rows * core.recipe_of(cell).epochs for cell in core.cells()} == {2000}
     trained = {cell.rows: work.train for cell, work in planned(even, even.cells()) if cell.dose == 0}
     assert trained == {40: 80, 20: 80}
 
