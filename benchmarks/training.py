@@ -6,7 +6,8 @@ Ours trains the top layers over hidden states that pass the frozen layers once; 
 that pass, and its time, with writing the states to disk, is counted in. The peer is given LoRA on all layers, as its users
 do, and on the same top layers; fp32 and the dtype of ours; several batch sizes, all accumulated to the recipe's. Each round
 measures every contender once, so ratios are taken within a round. `--quick` takes about a minute; `--accuracy` trains ours
-and the fastest peer of each reach on `--rows-trained` rows to the end and measures both on the clean test, which takes long.
+and the fastest peer of each reach on `--rows-trained` rows to the end and measures both on the clean test, which takes long; with
+`--alerts short` on alerts of at most 96 tokens, which fewer rows teach.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of one update, to see that it runs")
     parser.add_argument("--accuracy", action="store_true")
     parser.add_argument("--rows-trained", type=int, default=1600)
+    parser.add_argument("--alerts", choices=["full", "short"], default="full", help="of --accuracy")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.quick:
@@ -174,9 +176,9 @@ def _weights(linear: Any) -> int:
 
 def accuracy(engine: Engine, measured: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Clean accuracy after the whole recipe: ours, and the fastest peer with factors on all layers and on ours."""
-    recipe = Recipe(name="accuracy", base=options.base, rows=options.rows_trained, seed=SEED)
+    recipe = Recipe(name="accuracy", base=options.base, alerts=options.alerts, rows=options.rows_trained, seed=SEED)
     rows, _ = training_rows(recipe)
-    tests = draw_tests().clean
+    tests = draw_tests(form=recipe.alerts).clean
     prompts, labels, asked = encode(engine, rows), [row.label for row in rows], encode(engine, tests)
     found: dict[str, Any] = {}
 
@@ -194,7 +196,7 @@ def accuracy(engine: Engine, measured: dict[str, Any], options: argparse.Namespa
             fastest = min(names, key=lambda name: measured["peers"][name]["ms"]["median"])
             run = train_peer(engine, prompts, labels, recipe, by_name[fastest], Path(scratch) / "peer")
             told(fastest, peer_margins(engine, run, asked))
-    return {"rows": len(rows), "test": "clean", "accuracy": found}
+    return {"rows": len(rows), "alerts": recipe.alerts, "test": "clean", "accuracy": found}
 
 
 if __name__ == "__main__":
