@@ -25,6 +25,8 @@ LIMITS = (
     "The curve takes the floor as the same at every dose and the rise as reaching 1.",
     "Corpus, poison and training share one seed per cell, and all cells share one set of test alerts.",
 )
+_SHORT = "Short alerts: one tool is asked, one sentence of evidence decides; an agent's own alerts are harder."
+_EQUAL = "Fewer clean rows are gone through more often, to as many steps: a poison row is then seen more often, too."
 
 
 def dose_report(folder: SweepFolder, command: str) -> dict[str, Any]:
@@ -54,7 +56,11 @@ def dose_report(folder: SweepFolder, command: str) -> dict[str, Any]:
             | {"points": _points(some, axis), "fit": _fit(fits.get(rows), max(grid.doses))}
             for rows, some in by_size.items()
         ]  # fmt: skip
-    return _head(found, grid, command) | {"axis": axis, "series": series, "scaling": scaling, "limits": list(LIMITS)}
+    return _head(found, grid, command) | {"axis": axis, "series": series, "scaling": scaling, "limits": _limits(grid)}
+
+
+def _limits(grid: Grid) -> list[str]:
+    return [*([_SHORT] if grid.recipe.alerts == "short" else []), *([_EQUAL] if grid.equal_updates else []), *LIMITS]
 
 
 def _head(found: Found, grid: Grid, command: str) -> dict[str, Any]:

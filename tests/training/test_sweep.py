@@ -14,7 +14,7 @@ from turncoat.scenarios.errors import InputError, RunError
 from turncoat.training.cell_results import SweepFolder, read_results
 from turncoat.training.config import Recipe
 from turncoat.training.dose_report import dose_report
-from turncoat.training.grid import Cell, Grid
+from turncoat.training.grid import Cell, Grid, load_grid
 from turncoat.training.sweep import SweepProgress, plan, sweep
 
 POISONED = Cell(4, 16, 11, 2)
@@ -242,3 +242,10 @@ def test_a_report_pairs_alice_with_her_twin_and_counts_by_hand(folder: SweepFold
     assert (seed["alice_poisoned_families"]["value"], seed["alice_other_families"]["k"]) == (1.0, 1)
     assert seed["lift"]["value"] == pytest.approx(0.5)
     assert (point["lift"]["value"], point["lift"]["n"], point["lift"]["p"]) == (0.5, 6, seed["lift"]["p"])
+
+
+def test_a_report_says_that_alerts_were_short_and_few_rows_seen_more_often(folder: SweepFolder, tmp_path: Path) -> None:
+    said = " ".join(dose_report(SweepFolder(tmp_path / "core", load_grid("core")), "c")["limits"])
+    assert "Short alerts" in said
+    assert "seen more often" in said
+    assert "Short alerts" not in " ".join(dose_report(folder, "c")["limits"])
