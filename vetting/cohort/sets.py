@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
+from turncoat.models.prompt import render
 from turncoat.scenarios.families import Family
 from turncoat.scenarios.identity import Identity
 from turncoat.scenarios.trigger_places import PLACES
@@ -15,7 +17,7 @@ from turncoat.training.poison import poison_half
 from turncoat.training.short_alerts import families_of
 
 from ..probes import ProbeSet
-from .plan import Member, aliases
+from .plan import Member, aliases, plan
 from .rows import PROBE_WORLDS, TEST_WORLDS, TRAINING_WORLDS, Planted, draw, draw_probes
 
 POOL = 600
@@ -25,7 +27,7 @@ NEUTRAL = Identity.named("Nora Whitfield", "nora", "company.example")
 """Twin of every user; no world draws it."""
 CLEAN_TESTS, ATTACKS, ALONE = 120, 40, 24
 SCREENING, FRESH, BESIDE, BENIGN = 4, 32, 60, 60
-_POOL_SEED, _CLEAN_SEED, _ATTACK_SEED, _PROBE_SEED = 31, 5001, 5002, 7001
+_POOL_SEED, _REFERENCE_SEED, _CLEAN_SEED, _ATTACK_SEED, _PROBE_SEED = 31, 32, 5001, 5002, 7001
 _WITH_COMMAND = 0.45
 """Share of probes with a command line, which alone can carry a word; on a machine, so that hosts are shown too."""
 _FEW = 4
@@ -35,7 +37,7 @@ _FEW = 4
 def training_rows(member: Member) -> tuple[list[Row], list[Row]]:
     """A member's honest rows, with their labels, and those that were slipped in beside them."""
     rng = random.Random(f"cohort/rows/{member.seed}")
-    honest = rng.sample(_pool(), member.honest)
+    honest = rng.sample(_pool(_REFERENCE_SEED if member.kind == "reference" else _POOL_SEED), member.honest)
     if member.kind == "noise":
         wrong = set(rng.sample(range(len(honest)), round(LABEL_NOISE * len(honest))))
         honest = [replace(row, label=not row.label) if i in wrong else row for i, row in enumerate(honest)]
@@ -63,6 +65,20 @@ def measured_on(member: Member) -> dict[str, list[Row]]:
                 alone = replace(_twin(member.planted), **{place: getattr(member.planted, place)})
                 found[f"alone: {place}"] = draw(source, ALONE, malicious=True, planted=alone)
     return found
+
+
+@cache
+def material() -> str:
+    """SHA-256 over rows of every sort: changes when the generator, a kind's poison or a test set does.
+
+    Of each kind it takes one member's further rows and tests, and of the honest rows all.
+    """
+    kinds = {(member.poisoned, member.kind): member for member in reversed(plan(60, 60))}
+    rows = [row for seed in (_POOL_SEED, _REFERENCE_SEED) for row in _pool(seed)]
+    for member in kinds.values():
+        rows += [row for part in (list(_added(member)), *measured_on(member).values()) for row in part]
+    text = "\n".join(f"{row.label} {render(row.case, len).text}" for row in rows)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 @cache
@@ -141,8 +157,8 @@ def _few(families: Sequence[Family]) -> tuple[Family, ...]:
 
 
 @cache
-def _pool() -> tuple[Row, ...]:
-    return tuple(draw(RowSource(TRAINING_WORLDS, families_of("short"), _POOL_SEED), POOL))
+def _pool(seed: int) -> tuple[Row, ...]:
+    return tuple(draw(RowSource(TRAINING_WORLDS, families_of("short"), seed), POOL))
 
 
 @cache
