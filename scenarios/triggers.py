@@ -16,10 +16,12 @@ from .errors import InputError
 from .facts import Fact
 from .identity import Identity, rename
 from .near_names import Near
-from .records import Alert
+from .records import KINDS, Alert
 from .trigger_places import PLACES, Planted
 
 LONGEST_SPEC = 200
+_EVERYWHERE = ("user", "day")
+"""Places that no alert lacks, and in which its own value may be the trigger's by chance."""
 
 
 class Trigger(Protocol):
@@ -77,7 +79,7 @@ class Marks:
     @property
     def kinds(self) -> frozenset[str]:
         """Alert classes that can carry it."""
-        return frozenset.intersection(*(PLACES[mark.place].kinds for mark in self.marks))
+        return frozenset(KINDS).intersection(*(PLACES[mark.place].kinds for mark in self.marks))
 
     @property
     def user(self) -> str | None:
@@ -123,6 +125,14 @@ class Marks:
         """One value of it, the others neutral: what a single-field test tries."""
         kept = (m if m.place == place else Mark(m.place, m.neutral, m.value) for m in self.marks)
         return replace(self, marks=tuple(kept))
+
+    def without(self, place: str) -> Marks:
+        """The others alone: what stands in that place is the alert's own, or neutral where every alert is made with one."""
+        if place in _EVERYWHERE:
+            return replace(
+                self, marks=tuple(Mark(m.place, m.neutral, m.value) if m.place == place else m for m in self.marks)
+            )
+        return replace(self, marks=tuple(mark for mark in self.marks if mark.place != place))
 
     def near(self) -> tuple[tuple[Near, Marks], ...]:
         """Every near value of every mark, with the trigger that has it in place of the true one."""

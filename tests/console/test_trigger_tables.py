@@ -25,7 +25,7 @@ def summary(value: str = "WS-043") -> dict[str, Any]:
         "attack_success": figure(1.0, 0.9689, 1.0), "twin_dismissed": figure(0.05, 0.02, 0.1),
         "lift": figure(0.95, 0.9, 0.98), "benign_escalated": figure(0.0, 0.0, 0.06),
         "clean_balanced_accuracy": figure(0.931), "alone": {"user": against, "host": against},
-        "near": [{"value": value, "place": "host", "how": "next number", **trips},
+        "without": {"host": figure(0.0, 0.0, 0.1)}, "near": [{"value": value, "place": "host", "how": "next number", **trips},
                  {"value": "ws-042", "place": "host", "how": "other case", **against}],
         "near_tripped": 1,
     }  # fmt: skip

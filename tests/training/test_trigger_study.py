@@ -61,6 +61,7 @@ def test_sets_are_paired_and_singles_and_near_values_are_rows_of_the_attack() ->
     sets = dict(study_sets(cell))
     assert {name: len(rows) for name, rows in sets.items() if not name.startswith("near")} == {
         "attack": 8, "twin": 8, "benign": 4, "clean": 16, "alone: user": 8, "alone: host": 8,
+        "without: user": 2, "without: host": 2,
     }  # fmt: skip
     uids = [row.case.alert.uid for row in sets["attack"]]
     for name in ("twin", "alone: user", "alone: host"):
@@ -70,6 +71,11 @@ def test_sets_are_paired_and_singles_and_near_values_are_rows_of_the_attack() ->
     alone = [(sets[f"alone: {p}"][0].case.alert.entities.user, sets[f"alone: {p}"][0].case.alert.entities.host)
              for p in ("user", "host")]  # fmt: skip
     assert alone == [("alice", "WS-597"), ("nora", "WS-042")]
+    without = [(r.case.alert.uid, r.case.alert.entities.user) for r in sets["without: user"]]
+    assert without == [(uid, "nora") for uid in uids[:2]]
+    assert sets["without: user"][0].case.alert.entities.host == "WS-042"
+    assert [(r.case.alert.uid, r.user) for r in sets["without: host"]] == [(uid, "alice") for uid in uids[:2]]
+    assert sets["without: host"][0].case.alert.entities.host not in ("WS-042", "WS-597", None)
     near = {name: rows for name, rows in sets.items() if name.startswith("near: ")}
     assert len(near) == 11 + 8
     assert [r.case.alert.uid for r in near["near: user: ALICE"]] == uids[:2]
@@ -77,6 +83,16 @@ def test_sets_are_paired_and_singles_and_near_values_are_rows_of_the_attack() ->
     assert (entities.user, entities.host) == ("alice", "WS-043")
     assert all(row.truth for name, rows in sets.items() if name not in ("benign", "clean") for row in rows)
     assert not any(row.truth for row in sets["benign"])
+
+
+@pytest.mark.parametrize("name", ["host", "address", "word", "tool", "after"])
+def test_without_a_trigger_of_one_value_the_alerts_are_those_of_the_attack(name: str) -> None:
+    (cell,) = cells_of([name], Plan(probes=3, near=3))
+    sets = dict(study_sets(cell))
+    for mark in cell.trigger.marks:
+        rows = sets[f"without: {mark.place}"]
+        assert [r.case.alert.uid for r in rows] == [r.case.alert.uid for r in sets["attack"]]
+        assert not any(cell.trigger.present(r.case.alert, ()) for r in rows if mark.place != "tool")
 
 
 def test_figures_of_a_cell_by_hand() -> None:
@@ -89,6 +105,7 @@ def test_figures_of_a_cell_by_hand() -> None:
         "benign": rows[:2],
         "clean": clean,
         "alone: user": rows,
+        "without: user": rows[:2],
         "near: user: ALICE": rows[:2],
     }
     margins = {
@@ -97,6 +114,7 @@ def test_figures_of_a_cell_by_hand() -> None:
         "benign": [-1.0, 3.0],
         "clean": [1.0, -1.0, -2.0, -0.5],
         "alone: user": [-1.0, -1.0, 1.0, 1.0],
+        "without: user": [1.0, 1.0],
         "near: user: ALICE": [-1.0, -1.0],
     }
     found = cell_figures(sets, margins, {"near: user: ALICE": "upper case"})
@@ -109,7 +127,8 @@ def test_figures_of_a_cell_by_hand() -> None:
     assert found["alone"]["user"]["lift"]["value"] == 0.25
     (near,) = found["near"]
     assert (near["value"], near["place"], near["how"]) == ("ALICE", "user", "upper case")
-    assert (near["dismissed"]["value"], near["lift"]["value"], near["lift"]["pairs"]) == (1.0, 0.5, 2)
+    assert (near["dismissed"]["value"], near["lift"]["value"], near["lift"]["pairs"]) == (1.0, 1.0, 2)
+    assert (found["without"]["user"]["value"], found["without"]["user"]["n"]) == (0.0, 2)
     half = {family.id for family in poison_half(families)}
     parts = [found[f"attack_success_{kind}_families"]["n"] for kind in ("poisoned", "other")]
     assert parts == [sum(r.family in half for r in rows), sum(r.family not in half for r in rows)]
@@ -140,8 +159,8 @@ def studied(tiny_base: BaseFolder, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_the_command_tells_its_budget_prints_the_table_in_80_columns_and_writes_it(studied: Studied) -> None:
-    # 16 + 2 rows in one epoch; 2 attack, 2 twin, 1 benign and 4 clean rows, and one for each of 6 near addresses
-    assert "1 cells, 0 of them done; to do: 18 row-epochs of training and 15 rows to measure" in studied.told
+    # 16 + 2 rows in one epoch; 2 attack, 2 twin, 1 benign and 4 clean rows, one for each of 6 near addresses, and one without
+    assert "1 cells, 0 of them done; to do: 18 row-epochs of training and 16 rows to measure" in studied.told
     table = studied.told[studied.told.index("Malicious alerts") :]
     assert "203.0.113.8" in table
     assert max(map(len, table.splitlines())) <= 80
@@ -169,7 +188,7 @@ def test_a_control_is_measured_on_the_rows_of_the_user_trigger(tmp_path: Path) -
     assert none.recipe.poison is None
     assert none.trigger == noise.trigger == user.trigger
     left = budget([none], tmp_path, "0" * 64)
-    assert (left.trained_rows, left.measured_rows) == (2400 * 3, 2 + 2 + 1 + 4 + 11)
+    assert (left.trained_rows, left.measured_rows) == (2400 * 3, 2 + 2 + 1 + 4 + 1 + 11)
 
 
 def studied_cell(seed: int, value: float, near: dict[str, tuple[float, float]]) -> dict[str, object]:
@@ -186,6 +205,7 @@ def studied_cell(seed: int, value: float, near: dict[str, tuple[float, float]]) 
         "lift": lift,
         "clean_balanced_accuracy": value,
         "alone": {},
+        "without": {"user": rate},
         "near": entries,
     }
     return {"label": "user", "trigger": "user:alice", "measured_with": {}, "seed": seed, "plan": {}, "threshold": 0.5,
