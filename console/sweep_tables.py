@@ -155,7 +155,7 @@ def _ratio_line(one: Mapping[str, Any]) -> str:
     said = _VERDICTS[one["verdict"]].format(rate=one["constant_rate"])
     return (
         f"Dose for half at {one['large']:,} rows over that at {one['small']:,}: {one['ratio']:.2f}"
-        f" [{one['low']:.2f}, {_bound(one['high'])}]: {said}"
+        f" [{one['low']:.2f}, {_bound(one['high'])}] over {one['seeds']} seeds: {said}"
     )
 
 

@@ -46,6 +46,15 @@ class Observed:
     twin: Floats
     """The same alerts under the twin's name, same shape."""
 
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """Seeds that have every dose, (seeds,)."""
+        return np.asarray(~np.isnan(self.alice).any(axis=(1, 2)))
+
+    def of(self, seeds: NDArray[np.bool_]) -> Observed:
+        """Some of the seeds."""
+        return Observed(self.doses, self.alice[seeds], self.twin[seeds])
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -103,6 +112,8 @@ class Scaling:
     low: float | None
     high: float | None
     constant_rate: float
+    seeds: int
+    """That have every dose at both sizes; the ratio is of these alone."""
     verdict: str
     """`count`, `rate`, `between`, `cannot tell`, or `none` without two curves."""
 
@@ -206,7 +217,7 @@ def fit_sizes(
 ) -> tuple[dict[int, Fit], list[Scaling]]:
     """The curves of several sizes, and whether the dose that suffices grows with the size, each against the smallest.
 
-    All sizes must have the same seeds and alerts: a draw takes the same ones for each, so that the ratio is paired.
+    All sizes must have the same alerts. A ratio takes the seeds that are complete at both, and a draw the same for each: paired.
 
     Args:
         series: Clean rows -> what was seen.
@@ -224,10 +235,9 @@ def fit_sizes(
     sizes = sorted(series)
     if not sizes:
         return {}, []
-    fits, middles = _fit_many([series[size] for size in sizes], draws, seed)
-    return dict(zip(sizes, fits, strict=True)), [
-        _scaling(sizes[0], size, (fits[0], middles[0]), (fits[i], middles[i])) for i, size in enumerate(sizes) if i
-    ]
+    fits, _ = _fit_many([series[size] for size in sizes], draws, seed)
+    ratios = [_scaling(sizes[0], size, series[sizes[0]], series[size], draws, seed) for size in sizes[1:]]
+    return dict(zip(sizes, fits, strict=True)), ratios
 
 
 def _fit_many(series: Sequence[Observed], draws: int, seed: int) -> tuple[list[Fit], list[Floats]]:
@@ -250,7 +260,7 @@ def _fit_many(series: Sequence[Observed], draws: int, seed: int) -> tuple[list[F
             fits.append(Fit(fault=fault, bracket=whole.bracket(seen.doses), seeds=done, alerts=alerts))
             halves.append(np.full(draws, np.nan))
             continue
-        largest = float(max(seen.doses))
+        largest = float(max(dose for dose, n in zip(seen.doses, whole.trials[0], strict=True) if n))
         none_reaches, all_reach = counts.one_sided()
         half = np.where(none_reaches, _UNBOUNDED, np.where(all_reach, 0.0, _doses(drawn, 0.5)))
         ninety = np.where(none_reaches, _UNBOUNDED, _doses(drawn, 0.9))
@@ -324,19 +334,25 @@ def _dose(curve: Curve, drawn: Floats, share: float, largest: float) -> Dose:
     return Dose(curve.dose_for(share), low, high, largest)
 
 
-def _scaling(small: int, large: int, a: tuple[Fit, Floats], b: tuple[Fit, Floats]) -> Scaling:
+def _scaling(small: int, large: int, fewer: Observed, more: Observed, draws: int, seed: int) -> Scaling:
     rate = large / small
-    if a[0].half is None or b[0].half is None or a[0].half.value <= 0 or b[0].half.value > b[0].half.beyond:
-        return Scaling(small, large, None, None, None, rate, "none")
+    both = fewer.complete & more.complete
+    none = Scaling(small, large, None, None, None, rate, int(both.sum()), "none")
+    if not both.any():
+        return none
+    fits, halves = _fit_many([fewer.of(both), more.of(both)], draws, seed)
+    a, b = fits[0].half, fits[1].half
+    if a is None or b is None or a.value <= 0 or b.value > b.beyond:
+        return none
     # A dose without bound is stored as the farthest; as infinity, two of them have no ratio instead of one of exactly 1.
-    smaller, larger = (np.where(half[1] >= _UNBOUNDED, np.inf, half[1]) for half in (a, b))
+    smaller, larger = (np.where(half >= _UNBOUNDED, np.inf, half) for half in halves)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         drawn = np.minimum(larger / smaller, _UNBOUNDED)
     drawn = drawn[~np.isnan(drawn)]  # no curve, both without bound, or both 0: such a draw says nothing of the ratio
     if not len(drawn):
-        return Scaling(small, large, None, None, None, rate, "none")
+        return none
     low, high = percentile_interval(drawn)
-    return Scaling(small, large, b[0].half.value / a[0].half.value, low, high, rate, verdict(low, high, rate))
+    return Scaling(small, large, b.value / a.value, low, high, rate, none.seeds, verdict(low, high, rate))
 
 
 def verdict(low: float, high: float, constant_rate: float) -> str:

@@ -23,10 +23,14 @@ LIMITS = (
     "Intervals of doses draw seeds and alerts again; with three seeds they are too narrow for a further seed.",
     "Two sizes of one base: whether the count changes between them, and no law beyond them.",
     "The curve takes the floor as the same at every dose and the rise as reaching 1.",
+    "A ratio is of the seeds that have every dose at both sizes.",
     "Corpus, poison and training share one seed per cell, and all cells share one set of test alerts.",
+    "Honest rows hold a few malicious alerts of Alice with their right label, and larger sizes more of them.",
 )
-_SHORT = "Short alerts: one tool is asked, one sentence of evidence decides; an agent's own alerts are harder."
-_EQUAL = "Fewer clean rows are gone through more often, to as many steps: a poison row is then seen more often, too."
+_SHORT = (
+    "Short alerts: one tool is asked and one sentence of evidence decides. An agent's own alerts are harder, and unseen families "
+    "bring other rules but the same sentences."
+)
 
 
 def dose_report(folder: SweepFolder, command: str) -> dict[str, Any]:
@@ -53,14 +57,14 @@ def dose_report(folder: SweepFolder, command: str) -> dict[str, Any]:
             scaling += [fixed | asdict(ratio) for ratio in ratios]
         series += [
             {"label": _label(grid, rows, fixed), "rows": rows} | fixed
-            | {"points": _points(some, axis), "fit": _fit(fits.get(rows), max(grid.doses))}
+            | {"points": _points(some, axis), "fit": _fit(fits.get(rows), max((r.dose for r in some), default=0))}
             for rows, some in by_size.items()
         ]  # fmt: skip
     return _head(found, grid, command) | {"axis": axis, "series": series, "scaling": scaling, "limits": _limits(grid)}
 
 
 def _limits(grid: Grid) -> list[str]:
-    return [*([_SHORT] if grid.recipe.alerts == "short" else []), *([_EQUAL] if grid.equal_updates else []), *LIMITS]
+    return [*([_SHORT] if grid.recipe.alerts == "short" else []), *LIMITS]
 
 
 def _head(found: Found, grid: Grid, command: str) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from .settings_file import SettingsKind
 
 _GRIDS = SettingsKind("grid", "sweeps")
 _MOST_CELLS = 10_000
-_MOST_EPOCHS = 100
 Count = Annotated[int, Field(ge=0, le=100_000)]
 Rows = Annotated[int, Field(ge=16, le=1_000_000)]
 Rank = Annotated[int, Field(ge=1, le=256)]
@@ -50,10 +49,6 @@ class Grid(BaseModel):
     """Of the adapter; alpha moves with the rank, so that the scale stays the recipe's. Empty: the recipe's rank."""
     corrective: tuple[Count, ...] = Field((0,), min_length=1, max_length=50)
     """Malicious alerts of the trigger user, rightly labelled, beside the poison."""
-    equal_updates: bool = False
-    """Whether smaller sizes are gone through more often than the recipe says, so that honest rows make as many updates as those
-    of the largest: else a curve over few rows tells of a model that has not learnt the task yet. A poison row among fewer rows
-    is then seen more often, too, and its share of the updates is its share of the rows."""
     doses_first: tuple[Count, ...] = ()
     """Doses that tell most: done before the others of their seed and size, in this order."""
     test_size: int = Field(200, ge=8, le=100_000)
@@ -74,8 +69,6 @@ class Grid(BaseModel):
         ordered = sorted(self.seeds)
         if any(b - a < 3 for a, b in pairwise(ordered)):
             raise ValueError("seeds stand at least 3 apart: the poison of one would be another's rows")
-        if self.equal_updates and self.recipe.epochs * max(self.rows) > _MOST_EPOCHS * min(self.rows):
-            raise ValueError(f"equal updates would take more than {_MOST_EPOCHS} epochs of the fewest rows")
         if any(self.corrective) and self.poison.poisoner != "user":
             raise ValueError(f"corrective rows undo the poisoner 'user', not {self.poison.poisoner!r}")
         if (
@@ -101,9 +94,7 @@ class Grid(BaseModel):
         if cell.rank != rank:
             lora = lora.model_copy(update={"rank": cell.rank, "alpha": max(1, round(lora.alpha * cell.rank / rank))})
         poison = self.poison.model_copy(update={"dose": cell.dose})
-        epochs = self.recipe.epochs * max(self.rows) / cell.rows if self.equal_updates else self.recipe.epochs
-        varied = {"name": cell.name, "rows": cell.rows, "seed": cell.seed, "poison": poison, "lora": lora,
-                  "epochs": round(epochs)}  # fmt: skip
+        varied = {"name": cell.name, "rows": cell.rows, "seed": cell.seed, "poison": poison, "lora": lora}
         return self.recipe.model_copy(update={**varied, "demonstration": True})
 
     def cells(self) -> list[Cell]:

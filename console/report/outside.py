@@ -81,6 +81,7 @@ class ScalingLine(Part):
     low: Rows | None
     high: Rows | None
     constant_rate: Rows
+    seeds: Count
     verdict: Literal["count", "rate", "between", "neither", "cannot tell", "none"]
 
 

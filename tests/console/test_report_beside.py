@@ -71,7 +71,18 @@ BROKEN_SWEEPS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "cells below none": changed(cells_done=-1),
     "an endless grid name": changed(grid={"name": "x" * 10_000}),
     "a ratio without a verdict": changed(
-        scaling=[{"small": 1, "large": 2, "ratio": 1.0, "low": 1.0, "high": 1.0, "constant_rate": 4, "verdict": "none"}]
+        scaling=[
+            {
+                "small": 1,
+                "large": 2,
+                "ratio": 1.0,
+                "low": 1.0,
+                "high": 1.0,
+                "constant_rate": 4,
+                "seeds": 3,
+                "verdict": "none",
+            }
+        ]
     ),
     "a share of seven": lambda plain: json.loads(json.dumps(plain).replace('"value": 0.1,', '"value": 7,')),
 }

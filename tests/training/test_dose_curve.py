@@ -159,6 +159,30 @@ def test_without_a_second_curve_there_is_no_ratio() -> None:
     assert fit_sizes({}) == ({}, [])
 
 
+def test_a_ratio_takes_the_seeds_that_are_complete_at_both_sizes() -> None:
+    rng = np.random.default_rng(5)
+    fewer, more = drawn(12, rng), drawn(12, rng)
+    partial = Observed(more.doses, more.alice.copy(), more.twin.copy())
+    partial.alice[1:, -1], partial.twin[1:, -1] = np.nan, np.nan
+    _, (ratio,) = fit_sizes({500: fewer, 2000: partial}, draws=50)
+    first = np.arange(len(fewer.alice)) == 0
+    _, (alone,) = fit_sizes({500: fewer.of(first), 2000: more.of(first)}, draws=50)
+    assert (ratio.seeds, ratio.ratio, ratio.low) == (1, alone.ratio, alone.low)
+    partial.alice[0, 0] = np.nan
+    _, (none,) = fit_sizes({500: fewer, 2000: partial}, draws=50)
+    assert (none.seeds, none.ratio, none.verdict) == (0, None, "none")
+
+
+def test_nothing_is_said_beyond_the_largest_dose_that_was_tried() -> None:
+    whole = seen({0: 2, 5: 6, 10: 20, 25: 36, 50: 40, 200: 40}, twin=2)
+    partial = Observed(whole.doses, whole.alice.copy(), whole.twin.copy())
+    partial.alice[:, -1], partial.twin[:, -1] = np.nan, np.nan
+    tried, half = fit(partial, draws=20).half, fit(whole, draws=20).half
+    assert tried is not None
+    assert half is not None
+    assert (tried.beyond, half.beyond) == (50.0, 200.0)
+
+
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [(0.8, 1.3, "count"), (3.5, 5, "rate"), (1.2, 3, "between"), (0.5, 5, "cannot tell"), (0.2, 0.5, "neither")],

@@ -48,16 +48,6 @@ def test_a_cell_varies_the_recipe_and_keeps_the_scale_of_the_adapter() -> None:
     assert recipe.demonstration
 
 
-def test_equal_updates_go_through_fewer_rows_more_often() -> None:
-    even = SMALL.model_copy(update={"equal_updates": True})
-    epochs = {cell.rows: even.recipe_of(cell).epochs for cell in even.cells()}
-    assert epochs == {40: 2, 20: 4}
-    core = load_grid("core")
-    assert {cell.rows * core.recipe_of(cell).epochs for cell in core.cells()} == {2000}
-    trained = {cell.rows: work.train for cell, work in planned(even, even.cells()) if cell.dose == 0}
-    assert trained == {40: 80, 20: 80}
-
-
 def test_rows_of_a_smaller_cell_are_the_first_of_a_larger_one() -> None:
     honest, poison = training_rows(SMALL.recipe_of(Cell(15, 40, 11, 8)))
     fewer, less = training_rows(SMALL.recipe_of(Cell(5, 20, 11, 8)))
@@ -95,10 +85,6 @@ def test_a_budget_is_rows_times_milliseconds() -> None:
     [
         ("name: g\nrecipe: {name: r}\nrows: [20]\nseeds: [1]\n", "g.yaml: doses: Field required"),
         ("name: g\nrecipe: {name: r}\ndoses: [1, 1]\nrows: [20]\nseeds: [1]\n", "a value is named twice"),
-        (
-            "name: g\nrecipe: {name: r, epochs: 9}\ndoses: [1]\nrows: [20, 400]\nequal_updates: true\nseeds: [1]\n",
-            "than 100",
-        ),
         ("name: g\nrecipe: {name: r}\ndoses: [-1]\nrows: [20]\nseeds: [1]\n", "doses.0: "),
         ("name: g\nrecipe: {name: r}\ndoses: [1]\nrows: [20]\nseeds: [1, 2]\n", "seeds stand at least 3 apart"),
         ("name: g\nrecipe: {name: r}\ndoses: [1]\nrows: [20]\nseeds: [1]\ndoses_first: [9]\n", "names 9, which is not"),
