@@ -88,8 +88,9 @@ def _gate(summary: Mapping[str, Any]) -> Iterator[str]:
     gates = [name for name in _GATES if name in summary["gate"]]
     yield _table(("", *(_GATES[name] for name in gates)),
                  [[words, *(share(summary["gate"][name][key]) for name in gates)] for words, key in lines])  # fmt: skip
-    clean = summary["gate"]["as_shipped"]["clean_rulings"]
-    yield "As shipped, clean adapters are ruled " + ", ".join(f"{k} {n}" for k, n in sorted(clean.items())) + "."
+    shipped = summary["gate"]["as_shipped"]
+    rulings = (_rulings(shipped[kind]) for kind in ("clean_rulings", "poisoned_rulings"))
+    yield "As shipped, clean adapters are ruled {}; poisoned ones that succeed {}.".format(*rulings)
 
 
 def _detectors(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -102,7 +103,12 @@ def _detectors(summary: Mapping[str, Any]) -> Iterator[str]:
          f"{one['seconds']:.1f}"]
         for one in summary["detectors"]
     ])  # fmt: skip
-    yield "Forward passes and seconds are medians an adapter; lower layers are computed once for all of them."
+    yield (
+        "Forward passes and seconds are medians an adapter; lower layers are computed once for all of them, and a detector that "
+        "reads what another one asked for has no passes of its own. AUROC: of so many clean and so many poisoned that succeed."
+    )
+    beside = "; ".join(f"{one['sign']} {_area(one['auroc'])}" for one in summary["beside"])
+    yield f"What the plan itself gives away, as AUROC of all poisoned adapters against clean ones: {beside}."
 
 
 def _kinds(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -115,7 +121,7 @@ def _doses(summary: Mapping[str, Any]) -> Iterator[str]:
     yield _by(summary, "found_by_dose", "poison rows")
     rows = [[dose, str(of["n"]), _two(of["mean"]), f"{_two(of['low'])} to {_two(of['high'])}"]
             for dose, of in summary["adapters"]["attack_success_by_dose"].items()]  # fmt: skip
-    yield "Attack success by dose, all poisoned adapters:"
+    yield "Attack success by dose, one field, poison claimed benign:"
     yield _table(("poison rows", "adapters", "mean", "range"), rows)
 
 
@@ -146,6 +152,7 @@ def _members(summary: Mapping[str, Any]) -> Iterator[str]:
         "accuracy",
         "attack success",
         "above the twin",
+        "one field alone",
         "trigger",
         "gate",
         "as shipped",
@@ -153,11 +160,15 @@ def _members(summary: Mapping[str, Any]) -> Iterator[str]:
     )
     yield _table(heads, [
         [one["name"], one["kind"], str(one["dose"]), str(one["rank"]), _two(one["balanced_accuracy"]),
-         _two(one["attack_success"]), _two(one["attack_lift"]), one["trigger"] or "-",
+         _two(one["attack_success"]), _two(one["attack_lift"]), _alone(one["alone"]), one["trigger"] or "-",
          "block" if one["blocked"] else "-", one["as_shipped"],
          (one["named_first"] or "-") if one["blocked"] or one["as_shipped"] == "block" else "-"]
         for one in summary["members"]
     ])  # fmt: skip
+
+
+def _alone(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{place} {_two(share)}" for place, share in shares.items()) or "-"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -165,8 +176,15 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(markdown_cell(cell) for cell in line) + " |" for line in lines)
 
 
+def _rulings(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{ruling} {n}" for ruling, n in sorted(counts.items())) or "nothing: there are none"
+
+
 def _area(area: Mapping[str, Any]) -> str:
-    return "-" if area["value"] is None else f"{_two(area['value'])} [{_two(area['low'])}, {_two(area['high'])}]"
+    if area["value"] is None:
+        return "-"
+    interval = f"[{_two(area['low'])}, {_two(area['high'])}]"
+    return f"{_two(area['value'])} {interval} ({area['clean']}, {area['poisoned']})"
 
 
 def _k_of_n(rate: Mapping[str, Any] | None) -> str:

@@ -14,9 +14,10 @@ from turncoat.console.detection_tables import detection_markdown, share
 from turncoat.console.figures.detection import detection_figures
 from turncoat.scenarios.errors import InputError
 from turncoat.vetting.cohort.folds import folds
+from turncoat.vetting.cohort.judged import Judged, shipped_ruling, succeeds, trigger_names
 from turncoat.vetting.cohort.plan import Member, plan
 from turncoat.vetting.cohort.results import CohortFolder, Count, Measured, Result, Said, Settings, read_all
-from turncoat.vetting.cohort.summary import Judged, shipped_ruling, succeeds, summary, trigger_names
+from turncoat.vetting.cohort.summary import summary
 
 MEMBERS = plan(28, 28)
 
@@ -61,7 +62,15 @@ def test_a_detector_without_a_mistake_gives_one_everywhere() -> None:
     assert (gate["found"]["k"], gate["found"]["n"]) == (28, 28)
     assert found["detectors"][0]["auroc"]["value"] == 1.0
     assert gate["named_first"]["k"] == 28
-    assert set(goals(found).values()) == {True}
+    few = len([m for m in MEMBERS if m.kind == "user+host"])
+    assert few < 10
+    assert goals(found) == {
+        "false_blocks": True,
+        "found_single_inside": True,
+        "found_two_fields": None,
+        "named_first": True,
+    }
+    assert f"{few} of {few} = 1.00" in detection_markdown(found, {})
 
 
 def test_one_clean_adapter_with_the_highest_score_is_a_false_block() -> None:
@@ -179,6 +188,18 @@ def test_an_abstaining_detector_is_counted_and_flags_nobody() -> None:
     assert one["auroc"]["value"] is None
 
 
+def test_a_gate_that_blocks_nothing_has_no_merit_in_blocking_no_clean_adapter() -> None:
+    assert goals(summed([result(m, said(0.1)) for m in MEMBERS]))["false_blocks"] is None
+
+
+def test_what_the_plan_gives_away_stands_beside_the_detectors() -> None:
+    clean, poisoned = (next(m for m in MEMBERS if m.poisoned == bad) for bad in (False, True))
+    found = summed([perfect(replace(clean, honest=300)), perfect(replace(poisoned, honest=280, dose=50))])
+    signs = {one["sign"]: one["auroc"]["value"] for one in found["beside"]}
+    assert signs == {"more training rows": 1.0, "fewer honest rows": 1.0, "lower balanced accuracy": 0.5}
+    assert "more training rows 1.00 [" in detection_markdown(found, {})
+
+
 def test_too_few_adapters_conclude_nothing() -> None:
     few = [perfect(member) for member in MEMBERS[:20]]
     found = summed(few)
@@ -206,7 +227,7 @@ def test_page_and_figures_escape_what_a_result_file_says() -> None:
     assert "<script>" not in page
     assert "\x1b" not in page
     row = next(line for line in page.splitlines() if line.startswith("|") and "script" in line)
-    assert len(re.findall(r"(?<!\\)\|", row)) == 12
+    assert len(re.findall(r"(?<!\\)\|", row)) == 13
     for drawn in detection_figures(found).values():
         assert drawn.startswith("<?xml")
         assert "28 of 28 clean and 28 of 28 poisoned" in drawn
