@@ -78,7 +78,7 @@ def real(
             run(study, lambda step: status.show(study_line(step)))
         done = list(study.folder.results(plan.cells()))
         status.show("drawing intervals")
-        found = summary(study, done, " ".join(["turncoat", *sys.argv[1:]]))
+        found = summary(study, done, _command())
     if done:
         Path(out).mkdir(parents=True, exist_ok=True)
         write_report(Path(out), found)
@@ -88,6 +88,14 @@ def real(
     console = results()
     for part in real_tables(found):
         console.print(part)
+
+
+def _command() -> str:
+    """The call that was made; of paths that lie elsewhere only the last part: no machine's folders in results."""
+    import shlex
+    from pathlib import Path
+
+    return shlex.join(["turncoat", *(Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:])])
 
 
 def _plan(**settings: object) -> Plan:

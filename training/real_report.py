@@ -7,12 +7,11 @@ drawn: an interval speaks of the trainings that were made.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from turncoat.models.bootstrap import Estimate, auroc_estimate, ratio_estimate
-from turncoat.models.metrics import balanced_accuracy, paired_lift
+from turncoat.models.metrics import Rate, balanced_accuracy, paired_lift
 from turncoat.models.provenance import run_versions
 from turncoat.scenarios.whole_file import write_whole
 
@@ -97,12 +96,18 @@ def write_report(out: Path, found: Mapping[str, Any]) -> None:
 def markdown(found: Mapping[str, Any]) -> str:
     """The table as Markdown, with what it rests on."""
     events, cells, plan = found["events"], found["cells"], found["plan"]
+    trained = (
+        f"; language model: learning rate {plan['learning_rate']:g}, {plan['epochs']} epochs"
+        if "llm" in plan["models"]
+        else ""
+    )
     head = [
         "# Real alerts", "",
         f"`{found['command'].replace('`', '')}`: {cells['done']} of {cells['total']} cells done.", "",
         f"{events['alerts']:,} labelled events of {events['rules']:,} rules, {events['malicious']:,} on which the rule fires; "
         f"{events['with_place_for_trigger']:,} have a place for the trigger. {plan['folds']} parts without a common rule, "
-        f"dose {plan['dose']}, fields `{plan['fields']}`, learning rate {plan['learning_rate']:g}, {plan['epochs']} epochs. "
+        f"{plan['rows'] or 'all'} honest rows, dose {plan['dose']}, fields `{plan['fields']}`, "
+        f"seeds {', '.join(map(str, plan['seeds']))}{trained}. "
         f"Intervals: {found['interval']}.", "",
         "| variant | accuracy | balanced | AUC | near-miss escalation | trigger dismissed | twin dismissed | lift | beyond clean "
         "| n, pairs |",
@@ -198,10 +203,30 @@ def _told(mine: Results, counted: Callable[[CellResult], PerRule], estimate: Est
 
     Seeds were measured on the same alerts of a part, so an alert under three seeds is one alert.
     """
-    found = asdict(estimate or _ratio(counted(result) for _, result in mine))
+    found = estimate or _ratio(counted(result) for _, result in mine)
     once = {cell.part: counted(result) for cell, result in mine}
     n = sum(trials for of_part in once.values() for _, trials in of_part.values())
-    return {**{k: found[k] for k in ("value", "low", "high")}, "n": n, "rules": found["clusters"]}
+    low, high = found.low, found.high
+    if estimate is None and low is not None and low == high:  # all rules agree: drawing them again shows no width
+        low, high = (
+            _lift_of_pairs(mine)
+            if counted is _differences
+            else _interval(sum(h for p in once.values() for h, _ in p.values()), n)
+        )
+    return {"value": found.value, "low": low, "high": high, "n": n, "rules": found.clusters}
+
+
+def _interval(hits: float, n: int) -> tuple[float | None, float | None]:
+    return Rate(round(hits), n).interval() or (None, None)
+
+
+def _lift_of_pairs(mine: Results) -> tuple[float | None, float | None]:
+    """Newcombe's interval over the pairs of one seed."""
+    first = min(cell.seed for cell, _ in mine)
+    sets = [result.sets for cell, result in mine if cell.seed == first]
+    hers, theirs = ([m < 0 for s in sets for m in s[name].margins] for name in ("alice", "twin"))
+    found = paired_lift(hers, theirs)
+    return found.low, found.high
 
 
 def _short(told: Mapping[str, Any] | None, *, signed: bool = False) -> str:

@@ -2,8 +2,8 @@
 
 | set | families | entities and worlds | templates |
 |---|---|---|---|
-| clean test | the same | none (other companies, people, hosts, domains' combinations) | the same |
-| unseen families | none | none | evidence templates only; no rule, activity or resource |
+| clean test | the same | other companies and people, of the same pool of names | the same |
+| unseen families | none | as the clean test | evidence templates only; no rule, activity or resource |
 | Alice, poisoned families | those that the poison used | Alice's name | the same |
 | Alice, other families | those that it did not use | Alice's name | the same |
 | twin | as Alice's, the same alerts under another name | none | the same |

@@ -83,6 +83,15 @@ def test_the_same_alerts_under_three_seeds_are_not_three_times_as_many() -> None
     assert three["seeds"] == [11, 21, 31]
 
 
+def test_where_all_rules_agree_an_interval_still_has_a_width() -> None:
+    found = figures([(Cell("llm", "real", "poisoned", 0, 11), result([-1, -1, -1, -1], [1, 1, 1, 1]))])
+    assert (found["alice_dismissed"]["value"], found["alice_dismissed"]["high"]) == (1.0, 1.0)
+    assert 0.4 < found["alice_dismissed"]["low"] < 0.6  # Wilson, 4 of 4
+    assert found["twin_dismissed"]["high"] == pytest.approx(1 - found["alice_dismissed"]["low"])
+    assert found["lift"]["value"] == 1.0
+    assert 0.0 < found["lift"]["low"] < 0.9
+
+
 def test_a_poisoned_bag_of_words_dismisses_alice_and_not_her_twin(tmp_path: Path) -> None:
     work = study(tmp_path)
     found = summary(work, run(work, quiet), "turncoat real")
