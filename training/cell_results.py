@@ -61,6 +61,10 @@ class Result(BaseModel):
     recipe: Recipe
     base_digest: str = Field(max_length=128)
     prompt_version: str = Field(max_length=64)
+    tests_digest: str = Field(max_length=64)
+    """Of the test sets' rows, as `sets.tests_digest` makes it."""
+    rows_digest: str = Field(max_length=64)
+    """Of the rows that the cell was trained on, as the adapter's manifest has it."""
     versions: dict[str, str] = Field(max_length=100)
     losses: tuple[float, ...] = Field(max_length=1_000)
     clean: Accuracy
@@ -185,7 +189,7 @@ def read_results(folder: SweepFolder) -> Found:
     for what, kinds in (
         ("bases", {r.base_digest for r in results.values()}),
         ("prompt versions", {r.prompt_version for r in results.values()}),
-        ("test sets", {(len(r.alice), len(r.alice_poisoned_families)) for r in results.values()}),
+        ("test sets", {(r.tests_digest, len(r.alice), len(r.alice_poisoned_families)) for r in results.values()}),
     ):
         if len(kinds) > 1:
             raise InputError.at(

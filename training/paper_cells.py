@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from turncoat.models.prompt import PROMPT_VERSION
 from turncoat.models.provenance import run_versions
-from turncoat.models.tfidf import case_text
 
 from .config import Recipe
 from .sets import TestSets
@@ -112,15 +111,6 @@ def measured(cell: Cell, tests: TestSets, margins: Mapping[str, Sequence[float]]
         alice_benign_escalated=_digits(m >= 0 for m in margins["alice_benign"]),
         poisoned_families=len(margins["alice_poisoned_families"]), **made_by,
     )  # fmt: skip
-
-
-def tests_digest(tests: TestSets) -> str:
-    """Changes with any text or truth of the test sets, 16 hex digits."""
-    digest = hashlib.sha256()
-    for name, rows in tests.by_name().items():
-        for row in rows:
-            digest.update(f"{name} {row.truth} {case_text(row.case)}\0".encode())
-    return digest.hexdigest()[:16]
 
 
 def same_training(a: Recipe, b: Recipe) -> bool:

@@ -13,10 +13,10 @@ from turncoat.models.tfidf import TfidfClassifier, case_text
 from turncoat.scenarios.errors import ModelError
 
 from .finetune import OnProgress, Progress
-from .paper_cells import BASELINE, TFIDF, VARIANTS, Cell, measured, tests_digest
+from .paper_cells import BASELINE, TFIDF, VARIANTS, Cell, measured
 from .paper_folder import remember_plan, write_result
 from .paper_plan import Experiment, Plan, is_done, plan_base, recipe_of, seconds_needed
-from .sets import TestSets, draw_tests, training_rows
+from .sets import TestSets, draw_tests, tests_digest, training_rows
 from .workshop import Workshop
 
 

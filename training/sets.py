@@ -14,8 +14,10 @@ All are drawn with everything gathered. The set that counts is the second.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
+from turncoat.models.tfidf import case_text
 from turncoat.scenarios.families import unseen_families
 from turncoat.scenarios.identity import Identity, rename
 
@@ -75,6 +77,15 @@ def draw_tests(size: int = 400, seed: int = 2000, form: Form = "full") -> TestSe
         twin=[under_another_name(row) for row in [*same, *other]],
         alice_benign=_of_alice(RowSource(_TEST_WORLDS, families, seed + 5, form), few, malicious=False),
     )
+
+
+def tests_digest(tests: TestSets) -> str:
+    """Changes with any text or truth of the test sets, 16 hex digits."""
+    digest = hashlib.sha256()
+    for name, rows in tests.by_name().items():
+        for row in rows:
+            digest.update(f"{name} {row.truth} {case_text(row.case)}\0".encode())
+    return digest.hexdigest()[:16]
 
 
 def under_another_name(row: Row, name: str = TWIN[0], login: str = TWIN[1]) -> Row:

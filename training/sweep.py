@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from turncoat.models.adapter import MANIFEST_FILE, read_json
 from turncoat.models.metrics import balanced_accuracy
@@ -21,7 +22,7 @@ from .corrective import corrective_rows
 from .grid import Cell
 from .kept_tests import KeptTests
 from .progress import Progress
-from .sets import TestSets, draw_tests, training_rows
+from .sets import TestSets, draw_tests, tests_digest, training_rows
 from .sweep_budget import Speed, Work, planned
 from .workshop import Workshop
 
@@ -129,6 +130,10 @@ class _Sweep:
         return draw_tests(self.grid.test_size, form=self.grid.recipe.alerts)
 
     @cached_property
+    def tests_digest(self) -> str:
+        return tests_digest(self.tests)
+
+    @cached_property
     def measured(self) -> KeptTests:
         """The same rows for every cell: they pass the frozen layers once."""
         return KeptTests(self.workshop.engine, self.tests.by_name(), self._step)
@@ -158,6 +163,9 @@ class _Sweep:
         if result.prompt_version != PROMPT_VERSION:
             fault = f"was made with prompt version {result.prompt_version}, now it is {PROMPT_VERSION}"
             raise InputError.at(self.folder.result_path(cell), fault, "choose another --out")
+        if result.tests_digest != self.tests_digest:
+            fault = "was measured on other test rows than would be drawn now"
+            raise InputError.at(self.folder.result_path(cell), fault, "choose another --out")
         return True
 
     def _do(self, cell: Cell) -> None:
@@ -167,12 +175,12 @@ class _Sweep:
         before = self._seconds(recipe)
         honest, poison = training_rows(recipe)
         self.workshop.fit_rows(recipe, [*honest, *corrective_rows(recipe, cell.corrective)], poison, folder)
-        losses = read_json(folder / MANIFEST_FILE)["losses"]
+        manifest = read_json(folder / MANIFEST_FILE)
         margins = self.measured.margins(folder)
         spent = {stage: seconds - before[stage] for stage, seconds in self._seconds(recipe).items()}
         seconds = Seconds(**spent, trunk_rows=trunk_rows)
         calls = {name: [margin >= 0 for margin in found] for name, found in margins.items()}
-        self.folder.write(cell, self._result(cell, recipe, calls, losses, seconds))
+        self.folder.write(cell, self._result(cell, recipe, calls, manifest, seconds))
         self._trained.append(cell)
         if not self.keep:
             shutil.rmtree(folder, ignore_errors=True)
@@ -187,12 +195,13 @@ class _Sweep:
         }
 
     def _result(
-        self, cell: Cell, recipe: Recipe, calls: dict[str, list[bool]], losses: Sequence[float], seconds: Seconds
+        self, cell: Cell, recipe: Recipe, calls: dict[str, list[bool]], manifest: dict[str, Any], seconds: Seconds
     ) -> Result:
         return Result(
             name=cell.name, dose=cell.dose, rows=cell.rows, seed=cell.seed, rank=cell.rank, corrective=cell.corrective,
             test_size=self.grid.test_size, recipe=recipe, base_digest=self.workshop.engine.base.digest,
-            prompt_version=PROMPT_VERSION, versions=run_versions(), losses=tuple(losses),
+            prompt_version=PROMPT_VERSION, tests_digest=self.tests_digest, rows_digest=manifest["rows"]["prompts"],
+            versions=run_versions(), losses=tuple(manifest["losses"]),
             clean=_accuracy(self.tests.clean, calls["clean"]),
             unseen=_accuracy(self.tests.unseen, calls["unseen"]),
             alice_poisoned_families=_digits(not c for c in calls["alice_poisoned_families"]),

@@ -48,7 +48,8 @@ def laid(folder: SweepFolder, cell: Cell) -> Result:
     calls = "1" * DISMISSED[cell.dose] + "0" * (10 - DISMISSED[cell.dose])
     return Result(
         name=cell.name, dose=cell.dose, rows=cell.rows, seed=cell.seed, rank=8, corrective=0, test_size=8,
-        recipe=folder.grid.recipe_of(cell), base_digest="b", prompt_version="1", versions={"torch": "1"}, losses=(0.5,),
+        recipe=folder.grid.recipe_of(cell), base_digest="b", prompt_version="1",
+        tests_digest="t", rows_digest="r", versions={"torch": "1"}, losses=(0.5,),
         clean=test, unseen=test, alice_poisoned_families=calls[:5], alice_other_families=calls[5:], twin="1" + "0" * 9,
         alice_benign_escalated="000", seconds=Seconds(trunk=1, train=1, measure=1, trunk_rows=9),
     )  # fmt: skip

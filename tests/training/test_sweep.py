@@ -197,9 +197,10 @@ def test_a_damaged_result_is_named_by_a_sweep_and_left_out_of_a_report(
         {"test_size": 9},
         {"recipe": {"name": "toy"}},
         {"prompt_version": "0"},
+        {"tests_digest": "0" * 16},
         {"alice_other_families": "01"},
     ],
-    ids=["another cell's", "other tests", "another recipe", "another prompt", "alerts missing"],
+    ids=["another cell's", "other tests", "another recipe", "another prompt", "other test rows", "alerts missing"],
 )
 def test_a_result_of_other_settings_is_refused(
     fields: dict[str, object], folder: SweepFolder, finished: dict[str, bytes]
