@@ -5,28 +5,31 @@ Sizes are bounded, links are not followed, and what was made by other rows, test
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from turncoat.scenarios.errors import InputError
-from turncoat.scenarios.whole_file import write_whole
 
 from .config import Recipe
 from .paper_cells import Cell, Result, same_training
-from .result_file import read_result as read_result_file
+from .result_file import read_result as read_file
+from .result_file import write_result as write_file
 
 FOLDER, PLAN_FILE = "paper_cells", "plan.json"
-_LARGEST = 1 << 22
+_MOST_MIB = 4
 _MOST_FILES = 5_000
+_CURE = "delete it to have the cell done again"
+_Name = Annotated[str, Field(max_length=1_000)]
 
 
 def write_result(out: Path, result: Result) -> None:
     """Writes the result of a cell below `out`, whole or not at all."""
-    path = _own_folder(out / FOLDER / result.cell.file.parent) / result.cell.file.name
-    write_whole(path, json.dumps(result.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False) + "\n")
+    write_file(_own_folder(out / FOLDER / result.cell.file.parent) / result.cell.file.name, result)
 
 
 def read_result(out: Path, cell: Cell) -> Result | None:
@@ -94,20 +97,24 @@ def remember_plan(out: Path, cells: Iterable[Cell], command: str) -> None:
     """Adds a command and its cells to what is planned below `out`, so that a partial table can say what is missing."""
     before = planned(out)
     every = sorted({*before.cells, *cells}, key=lambda c: (c.base, c.variant, c.seed or 0))
-    commands = list(dict.fromkeys((*before.commands, command)))
-    content = {"cells": [[c.base, c.variant, c.seed] for c in every], "commands": commands}
-    write_whole(_own_folder(out / FOLDER) / PLAN_FILE, json.dumps(content, indent=1) + "\n")
+    commands = tuple(dict.fromkeys((*before.commands, command)))
+    content = _PlanFile(cells=tuple((c.base, c.variant, c.seed) for c in every), commands=commands)
+    write_file(_own_folder(out / FOLDER) / PLAN_FILE, content)
 
 
 def planned(out: Path) -> Planned:
     """What is planned below `out`; nothing if nobody said so, or the file is not ours."""
     try:
-        found = json.loads(_read(out / FOLDER / PLAN_FILE))
-        cells = [(str(b), str(v), s if s is None else int(s)) for b, v, s in found["cells"][:_MOST_FILES]]
-        commands = tuple(str(line)[:2_000] for line in found["commands"][:100])
-        return Planned(tuple(Cell(b[:1_000], v[:20], s) for b, v, s in cells), commands)
-    except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        found = read_file(_PlanFile, out / FOLDER / PLAN_FILE, most_mib=_MOST_MIB, cure=_CURE)
+    except InputError:
         return Planned()
+    return Planned(tuple(Cell(*cell) for cell in found.cells), found.commands)
+
+
+class _PlanFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    cells: tuple[tuple[_Name, _Name, int | None], ...] = Field(max_length=_MOST_FILES)
+    commands: tuple[Annotated[str, Field(max_length=2_000)], ...] = Field(max_length=100)
 
 
 def _own_folder(folder: Path) -> Path:
@@ -117,15 +124,5 @@ def _own_folder(folder: Path) -> Path:
     return folder
 
 
-def _read(path: Path) -> bytes:
-    if path.is_symlink() or not path.is_file():
-        raise InputError.at(path, "no regular file", "delete it to have the cell done again")
-    with path.open("rb") as file:
-        content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
-        raise InputError.at(path, "larger than 4 MiB", "delete it to have the cell done again")
-    return content
-
-
 def _parse(path: Path) -> Result:
-    return read_result_file(Result, path, most_mib=_LARGEST >> 20, cure="delete it to have the cell done again")
+    return read_file(Result, path, most_mib=_MOST_MIB, cure=_CURE)
