@@ -71,11 +71,11 @@ def _by_dose(summary: Mapping[str, Any]) -> str:
     found = summary["gate"]["cross_fitted"]["found_by_dose"]
     doses = list(attack)
     _line(axes, [(i - 0.08, of["mean"], of["low"], of["high"]) for i, of in enumerate(attack.values()) if of["n"]],
-          _ATTACK, "s", "attack success, all poisoned adapters: mean and range", filled=False)  # fmt: skip
+          _ATTACK, "s", "attack success, one field, poison claimed benign: mean and range", filled=False)  # fmt: skip
     told = [
         (doses.index(dose) + 0.08, of["k"] / of["n"], of["low"], of["high"]) for dose, of in found.items() if of["n"]
     ]
-    _line(axes, told, _FOUND, "o", "found by the gate, of attacks that succeed: share and 95 % interval", filled=True)
+    _line(axes, told, _FOUND, "o", "found by the gate, of attacks that succeed, inside and outside: share, 95 % interval", filled=True)
     axes.set_xticks(range(len(doses)), doses)
     axes.set_xlabel("poison rows")
     axes.set_ylim(-0.03, 1.05)
