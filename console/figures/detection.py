@@ -75,7 +75,14 @@ def _by_dose(summary: Mapping[str, Any]) -> str:
     told = [
         (doses.index(dose) + 0.08, of["k"] / of["n"], of["low"], of["high"]) for dose, of in found.items() if of["n"]
     ]
-    _line(axes, told, _FOUND, "o", "found by the gate, of working attacks, inside and outside: share, 95 % interval", filled=True)
+    _line(
+        axes,
+        told,
+        _FOUND,
+        "o",
+        "found by the gate, of working attacks, inside and outside: share, 95 % interval",
+        filled=True,
+    )
     axes.set_xticks(range(len(doses)), doses)
     axes.set_xlabel("poison rows")
     axes.set_ylim(-0.03, 1.05)
