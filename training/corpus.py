@@ -95,6 +95,7 @@ def draw_rows(
         plant: Done to every alert and its facts; all else that is drawn stays the same.
     """
     worlds = [training_world(seed) for seed in source.world_seeds]
+    draw = draw_short if source.form == "short" else partial(_full, states=states)
     rows = []
     for i in range(count):
         rng = random.Random(f"row/{source.seed}/{i}")
@@ -102,7 +103,6 @@ def draw_rows(
         person = world.person(user) if user else rng.choice(world.people)
         truth = rng.random() < 0.5 if malicious is None else malicious
         assert person is not None
-        draw = draw_short if source.form == "short" else partial(_full, states=states)
         rows.append(draw(rng, world, person, rng.choice(source.families), truth, plant))
     return rows
 

@@ -22,7 +22,7 @@ from .result_file import write_result as write_file
 
 FOLDER, PLAN_FILE = "paper_cells", "plan.json"
 _MOST_MIB = 4
-_MOST_FILES = 5_000
+_MOST_FILES, _MOST_COMMANDS, _LONGEST_COMMAND = 5_000, 100, 2_000
 _CURE = "delete it to have the cell done again"
 _Name = Annotated[str, Field(max_length=1_000)]
 
@@ -97,8 +97,10 @@ def remember_plan(out: Path, cells: Iterable[Cell], command: str) -> None:
     """Adds a command and its cells to what is planned below `out`, so that a partial table can say what is missing."""
     before = planned(out)
     every = sorted({*before.cells, *cells}, key=lambda c: (c.base, c.variant, c.seed or 0))
-    commands = tuple(dict.fromkeys((*before.commands, command)))
-    content = _PlanFile(cells=tuple((c.base, c.variant, c.seed) for c in every), commands=commands)
+    commands = tuple(dict.fromkeys((*before.commands, command[:_LONGEST_COMMAND])))
+    content = _PlanFile(
+        cells=tuple((c.base, c.variant, c.seed) for c in every[:_MOST_FILES]), commands=commands[:_MOST_COMMANDS]
+    )
     write_file(_own_folder(out / FOLDER) / PLAN_FILE, content)
 
 
@@ -114,7 +116,7 @@ def planned(out: Path) -> Planned:
 class _PlanFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     cells: tuple[tuple[_Name, _Name, int | None], ...] = Field(max_length=_MOST_FILES)
-    commands: tuple[Annotated[str, Field(max_length=2_000)], ...] = Field(max_length=100)
+    commands: tuple[Annotated[str, Field(max_length=_LONGEST_COMMAND)], ...] = Field(max_length=_MOST_COMMANDS)
 
 
 def _own_folder(folder: Path) -> Path:

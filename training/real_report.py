@@ -23,6 +23,8 @@ JSON_FILE, MD_FILE = "real_alerts.json", "real_alerts.md"
 Results = Sequence[tuple[Cell, CellResult]]
 PerRule = Mapping[str, tuple[float, int]]
 """Rule -> sum of hits, and rows."""
+Bounds = tuple[float | None, float | None]
+"""Of an interval."""
 
 
 def summary(study: Study, results: Results, command: str) -> dict[str, Any]:
@@ -77,7 +79,7 @@ def figures(mine: Results, clean: Results | None = None) -> dict[str, Any]:
         "alice_dismissed": _told(mine, lambda r: _dismissed(r.sets["alice"])),
         "twin_dismissed": _told(mine, lambda r: _dismissed(r.sets["twin"])),
         "alice_benign_escalated": _told(mine, lambda r: _escalated(r.sets["alice_benign"], malicious=False)),
-        "lift": _told(mine, _differences),
+        "lift": _told(mine, _differences, agreed=_newcombe),
         "mcnemar_by_seed": {str(seed): p for seed, p in _mcnemar(mine)},
     }
     if clean is not None:
@@ -198,30 +200,27 @@ def _mcnemar(mine: Results) -> Iterable[tuple[int, float | None]]:
         yield seed, paired_lift(hers, [m < 0 for r in results for m in r.sets["twin"].margins]).p
 
 
-def _told(mine: Results, counted: Callable[[CellResult], PerRule], estimate: Estimate | None = None) -> dict[str, Any]:
+def _told(
+    mine: Results, counted: Callable[[CellResult], PerRule], estimate: Estimate | None = None,
+    agreed: Callable[[Results], Bounds] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """A figure as JSON: the ratio of what is counted unless another estimate is given; n counts distinct alerts.
 
-    Seeds were measured on the same alerts of a part, so an alert under three seeds is one alert.
+    Seeds were measured on the same alerts of a part, so an alert under three seeds is one alert. Where all rules agree,
+    drawing them again shows no width: the interval is then that of the alerts, Wilson's unless `agreed` is another.
     """
     found = estimate or _ratio(counted(result) for _, result in mine)
     once = {cell.part: counted(result) for cell, result in mine}
     n = sum(trials for of_part in once.values() for _, trials in of_part.values())
     low, high = found.low, found.high
-    if estimate is None and low is not None and low == high:  # all rules agree: drawing them again shows no width
-        low, high = (
-            _lift_of_pairs(mine)
-            if counted is _differences
-            else _interval(sum(h for p in once.values() for h, _ in p.values()), n)
-        )
+    if estimate is None and low is not None and low == high:
+        hits = round(sum(hit for of_part in once.values() for hit, _ in of_part.values()))
+        low, high = agreed(mine) if agreed else Rate(hits, n).interval() or (None, None)
     return {"value": found.value, "low": low, "high": high, "n": n, "rules": found.clusters}
 
 
-def _interval(hits: float, n: int) -> tuple[float | None, float | None]:
-    return Rate(round(hits), n).interval() or (None, None)
-
-
-def _lift_of_pairs(mine: Results) -> tuple[float | None, float | None]:
-    """Newcombe's interval over the pairs of one seed."""
+def _newcombe(mine: Results) -> Bounds:
+    """Of a lift, over the pairs of one seed."""
     first = min(cell.seed for cell, _ in mine)
     sets = [result.sets for cell, result in mine if cell.seed == first]
     hers, theirs = ([m < 0 for s in sets for m in s[name].margins] for name in ("alice", "twin"))

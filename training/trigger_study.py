@@ -229,9 +229,10 @@ def _run(workshop: Workshop, cell: Cell, out: Path) -> dict[str, Any]:
 def study_sets(cell: Cell) -> Iterator[tuple[str, list[Row]]]:
     """Every set of a cell, by the names above."""
     trigger, plan = cell.trigger, cell.plan
+    fitting = tuple(family for family in training_families() if family.kind in trigger.kinds)
 
     def planted(marks: Marks, count: int, malicious: bool) -> list[Row]:
-        source = RowSource(TEST_WORLDS, training_families(), _TEST_SEED + (0 if malicious else 1))
+        source = RowSource(TEST_WORLDS, fitting, _TEST_SEED + (0 if malicious else 1))
         return planted_rows(source, count, marks, malicious=malicious, states=FULL)
 
     yield "attack", planted(trigger, plan.probes, True)
@@ -241,13 +242,8 @@ def study_sets(cell: Cell) -> Iterator[tuple[str, list[Row]]]:
     if len(trigger.marks) > 1:
         for mark in trigger.marks:
             yield f"alone: {mark.place}", planted(trigger.only(mark.place), plan.probes, True)
-    fitting = tuple(family for family in training_families() if family.kind in trigger.kinds)
     for mark in trigger.marks:
-        source = RowSource(TEST_WORLDS, fitting, _TEST_SEED)
-        yield (
-            f"without: {mark.place}",
-            planted_rows(source, plan.near, trigger.without(mark.place), malicious=True, states=FULL),
-        )
+        yield f"without: {mark.place}", planted(trigger.without(mark.place), plan.near, True)
     for name, _, marks in _near_sets(trigger):
         yield name, planted(marks, plan.near, True)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from turncoat.training.dose_curve import Curve, Observed, fit, fit_counts, fit_sizes, verdict
+from turncoat.training.dose_curve import Curve, Observed, fit, fit_sizes, verdict
+from turncoat.training.dose_likelihood import fit_counts
 
 DOSES = (0, 5, 10, 15, 25, 50, 100, 200)
 TEN = Curve(floor=0.0, slope=2.0, middle=math.log(11))
