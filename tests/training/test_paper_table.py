@@ -68,6 +68,9 @@ def test_results_and_plan_are_found_again(tmp_path: Path) -> None:
     remember_plan(tmp_path, [Cell("x", "baseline", None)], "second")
     assert [r.variant for r in read_results(tmp_path)] == ["baseline", "poisoned"]
     assert planned(tmp_path) == Planned((Cell("x", "baseline", None), Cell("x", "clean", 7)), ("first", "second"))
+    for n in range(200):  # what is read back has bounds, and so has what is written
+        remember_plan(tmp_path, [], f"command {n} " + "x" * 3_000)
+    assert (len(planned(tmp_path).commands), planned(tmp_path).commands[:2]) == (100, ("first", "second"))
 
 
 @pytest.mark.parametrize(
