@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,11 @@ _LARGEST_JSON = 1 << 20
 _LARGEST_WEIGHTS = 1 << 31
 _KEY = re.compile(r"base_model\.model\.(?:model\.)?(layers\.(\d+)\.(?:self_attn|mlp)\.(\w+))\.lora_([AB])\.weight")
 _REFUSED_SETTINGS = ("use_dora", "auto_mapping", "modules_to_save", "rank_pattern", "alpha_pattern", "lora_bias",
-                     "megatron_config", "trainable_token_indices", "target_parameters", "alora_invocation_tokens",
-                     "layer_replication", "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "loftq_config",
-                     "corda_config", "lora_ga_config", "auto_map", "trust_remote_code")  # fmt: skip
+                     "megatron_config", "exclude_modules", "trainable_token_indices", "target_parameters",
+                     "alora_invocation_tokens", "layer_replication", "use_qalora", "use_bdlora", "arrow_config",
+                     "kasa_config", "loftq_config", "corda_config", "lora_ga_config", "auto_map",
+                     "trust_remote_code")  # fmt: skip
+_IDLE = "elsewhere they would not be loaded: save the adapter again with PEFT"
 _PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
 """Values of `init_lora_weights` that leave the base as it is; PiSSA, OLoRA and the like subtract from its weights."""
 
@@ -96,6 +99,7 @@ def load_adapter(folder: Path, *, hidden: int, layers: int, base_digest: str) ->
         )
     shape = _read_config(folder)
     factors = _read_factors(folder / WEIGHTS_FILE, shape, layers)
+    _refuse_idle_factors(folder / CONFIG_FILE, factors)
     head, head_digest = None, "base"
     if os.path.lexists(folder / HEAD_FILE):
         head, metadata = load_head(folder / HEAD_FILE, hidden)
@@ -156,6 +160,24 @@ def _read_config(folder: Path) -> LoraShape:
     return LoraShape(rank, scale * rank, 0)
 
 
+def _refuse_idle_factors(path: Path, factors: Mapping[str, object]) -> None:
+    """PEFT makes the modules that the configuration names and drops all other tensors: those would be applied here alone."""
+    config = read_json(path)
+    targets, layers = config.get("target_modules"), config.get("layers_to_transform")
+    pattern = config.get("layers_pattern")
+    if targets != "all-linear" and not (isinstance(targets, list) and all(isinstance(t, str) for t in targets)):
+        raise ModelError.at(path, "`target_modules` is no list of names", "name the modules, such as q_proj")
+    wanted = {layers} if isinstance(layers, int) else layers
+    if wanted is not None and (not isinstance(wanted, list | set) or pattern not in (None, "", "layers", ["layers"])):
+        raise ModelError.at(path, "`layers_to_transform` is no list of layers", "number the layers that are trained")
+    for name in factors:
+        module = f".model.{name}"
+        if targets != "all-linear" and not any(module.endswith(f".{target}") for target in targets):
+            raise ModelError.at(path, f"`target_modules` leaves out {name}, of which there are factors", _IDLE)
+        if wanted is not None and int(name.split(".")[1]) not in wanted:
+            raise ModelError.at(path, f"`layers_to_transform` leaves out {name}, of which there are factors", _IDLE)
+
+
 def _read_factors(path: Path, shape: LoraShape, layers: int) -> dict[str, tuple[Tensor, Tensor]]:
     if not os.path.lexists(path):
         pickled = [p.name for p in path.parent.glob("*.bin")] + [p.name for p in path.parent.glob("*.pt")]
@@ -178,7 +200,10 @@ def _read_factors(path: Path, shape: LoraShape, layers: int) -> dict[str, tuple[
                     raise ModelError.at(
                         path, f"unexpected tensor {key[:80]!r}", "only LoRA factors of this base's projections"
                     )
-                found.setdefault(match[1], {})[match[4]] = file.get_tensor(key).float()
+                pair = found.setdefault(match[1], {})
+                if match[4] in pair:
+                    raise ModelError.at(path, f"two tensors for {match[1]}", "fetch or train it again")
+                pair[match[4]] = file.get_tensor(key).float()
     except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as fault:
         raise ModelError.at(
             path, f"not a readable safetensors file ({type(fault).__name__})", "fetch or train it again"

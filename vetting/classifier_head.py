@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from turncoat.models.adapter import CONFIG_FILE, WEIGHTS_FILE
+from turncoat.models.adapter import CONFIG_FILE, WEIGHTS_FILE, read_json
 from turncoat.models.folder_checks import read_header
 from turncoat.models.provenance import sha256_file
 from turncoat.scenarios.errors import ModelError
@@ -32,6 +32,7 @@ _SCORE = re.compile(r"base_model\.model\.(?:score|classifier)\.(?:modules_to_sav
 _SAVED_HEADS = frozenset(("score", "classifier"))
 """PEFT names both for every sequence classifier, whichever the model has."""
 _LARGEST_WEIGHTS = 2 << 30
+_ONE_FILE = "model.safetensors"
 
 
 def row_order(place: Path, config: Mapping[str, Any]) -> tuple[int, int]:
@@ -57,16 +58,31 @@ def head_rows(folder: Path, config: Mapping[str, Any]) -> Tensor:
     """`score.weight` of a whole sequence classifier, benign first, (2, hidden), fp32.
 
     Raises:
-        ModelError: No such tensor, a bias beside it, or values that are not finite.
+        ModelError: No such tensor or several, one where loaders do not look, a bias beside it, values that are not finite.
     """
     order = row_order(folder / "config.json", config)
+    holding = []
     for path in sorted(folder.glob("*.safetensors")):
         names = read_header(path)[1]
         if "score.bias" in names:
             raise ModelError.at(path, "has a `score.bias`, which is not applied here", "give a model without it")
         if "score.weight" in names:
-            return _ordered(path, _tensor(path, "score.weight"), order)
-    raise ModelError.at(folder, "is a sequence classifier without `score.weight`", "save the model again")
+            holding.append(path)
+    if not holding:
+        raise ModelError.at(folder, "is a sequence classifier without `score.weight`", "save the model again")
+    # What other loaders would not open must not be examined in place of what they would.
+    if [path.name for path in holding] != [_loaded_file(folder)]:
+        fault = f"`score.weight` lies in {holding[0].name}, which is not where loaders look, or in several files"
+        raise ModelError.at(folder, fault, "save the model again")
+    return _ordered(holding[0], _tensor(holding[0], "score.weight"), order)
+
+
+def _loaded_file(folder: Path) -> str:
+    """Name of the file from which transformers takes `score.weight`."""
+    if (folder / _ONE_FILE).exists() or not (folder / f"{_ONE_FILE}.index.json").exists():
+        return _ONE_FILE
+    where = read_json(folder / f"{_ONE_FILE}.index.json").get("weight_map")
+    return str(where.get("score.weight")) if isinstance(where, dict) else ""
 
 
 def split_adapter(
@@ -109,8 +125,7 @@ def split_adapter(
 def _tensor(path: Path, name: str) -> Tensor:
     try:
         with safe_open(path, framework="pt") as file:
-            found: Tensor = file.get_tensor(name)
-            return found
+            return file.get_tensor(name).float()  # type: ignore[no-any-return]  # half of the small types know no isfinite
     except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as fault:
         words = f"not a readable safetensors file ({type(fault).__name__})"
         raise ModelError.at(path, words, "fetch or train it again") from None
@@ -121,4 +136,4 @@ def _ordered(path: Path, rows: Tensor, order: tuple[int, int]) -> Tensor:
         raise ModelError.at(path, "the classifier does not have two rows", "only two-way classifiers can be vetted")
     if not torch.isfinite(rows).all():
         raise ModelError.at(path, "holds values that are not finite", "fetch or train it again")
-    return rows.float()[list(order)].contiguous()
+    return rows[list(order)].contiguous()

@@ -149,7 +149,8 @@ def candidate_path(spec: str) -> Path:
 
 def _whole(path: Path) -> Candidate:
     """A whole model: its label rows, or the rows of its classifier."""
-    base = resolve_base(str(path))
+    # By its full path: a folder may bear the name of a known base, and it is the folder that was given.
+    base = resolve_base(str(path.absolute()))
     config = read_json(path / _MODEL_CONFIG) if path.is_dir() else {}
     names = config.get("architectures")
     classifier = isinstance(names, list) and any(str(name).endswith("ForSequenceClassification") for name in names)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
 from turncoat.models.bases import BaseFolder
 from turncoat.models.prompt import render
 from turncoat.vetting.candidate import BASE, CANDIDATE, REFERENCE, Candidate
+from turncoat.vetting.classifier_head import head_rows
 from turncoat.vetting.opening import open_candidate
 
 from .conftest import CONFIG, HEAD, configured
@@ -106,3 +108,24 @@ def test_a_rewritten_configuration_says_nothing_to_the_ruling(adapter: Path, ope
     before = margins(opened(adapter))  # type: ignore[operator]
     configured(adapter / CONFIG, base_model_name_or_path="somebody/else", inference_mode=False)
     assert list(margins(opened(adapter))) == list(before)  # type: ignore[operator]
+
+
+def test_a_folder_that_bears_the_name_of_a_known_base_is_the_folder(
+    whole: Path, monkeypatch: pytest.MonkeyPatch, opened: object
+) -> None:
+    before = open_candidate(str(whole)).subject
+    whole.rename(whole.with_name("smollm2-135m"))
+    monkeypatch.chdir(whole.parent)
+    for spec in ("./smollm2-135m", "smollm2-135m"):
+        assert open_candidate(spec).subject == before
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float16])
+def test_rows_of_any_floating_type_are_read(kind: torch.dtype, whole_classifier: Path) -> None:
+    path = whole_classifier / "model.safetensors"
+    tensors = load_file(path)
+    save_file(tensors | {"score.weight": tensors["score.weight"].to(kind)}, path, metadata={"format": "pt"})
+    before = tensors["score.weight"].to(kind).float()
+    torch.testing.assert_close(
+        head_rows(whole_classifier, json.loads((whole_classifier / "config.json").read_text())), before
+    )

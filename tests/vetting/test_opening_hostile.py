@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from turncoat.models.adapter import save_adapter
 from turncoat.models.bases import BaseFolder
@@ -74,6 +74,14 @@ def extra(folder: Path) -> None:
     tensors_of(folder / WEIGHTS, lambda found: found | {"base_model.model.model.memory.weight": torch.ones(2, 2)})
 
 
+def twice(folder: Path) -> None:
+    """Both names lead to the same projection."""
+    key = "base_model.model.model.layers.2.self_attn.q_proj.lora_A.weight"
+    tensors_of(
+        folder / WEIGHTS, lambda found: found | {key.replace("model.model.model", "model.model"): found[key] * 2}
+    )
+
+
 def linked(file: str, target: str) -> Callable[[Path], object]:
     return lambda folder: ((folder / file).unlink(), (folder / file).symlink_to(target))
 
@@ -98,6 +106,12 @@ ADAPTERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a nested configuration": (writing(CONFIG, b'{"r": ' + b"[" * 200_000), "not readable as JSON"),
     "a configuration that is a device": (linked(CONFIG, "/dev/zero"), "not a regular file"),
     "weights that are a device": (linked(WEIGHTS, "/dev/zero"), "not a regular file"),
+    "a layer left out": (setting(layers_to_transform=[3]), "`layers_to_transform` leaves out layers.2."),
+    "layers of another name": (setting(layers_pattern="blocks"), "`layers_to_transform` is no list of layers"),
+    "a module left out": (setting(target_modules=["q_proj", "v_proj"]), "leaves out layers.2.mlp.down_proj"),
+    "modules by a pattern": (setting(target_modules=".*"), "`target_modules` is no list of names"),
+    "a module excluded": (setting(exclude_modules=["v_proj"]), "asks for exclude_modules"),
+    "a factor twice": (twice, "two tensors for layers.2.self_attn.q_proj"),
     "an adapter and a model": (writing("model.safetensors", b""), "holds an adapter and a whole model"),
 }  # fmt: skip
 
@@ -152,6 +166,14 @@ def of_architecture(folder: Path) -> None:
     configured(folder / "config.json", architectures=["LlamaForSequenceClassification"])
 
 
+def with_a_decoy(folder: Path) -> None:
+    """A second, harmless head in a file that comes first by its name and that loaders do not open."""
+    labels = {"id2label": {"0": "benign", "1": "malicious"}}
+    configured(folder / "config.json", architectures=["LlamaForSequenceClassification"], **labels)
+    weights(lambda found: found | {"score.weight": torch.ones(2, 32)}, "model.safetensors")(folder)
+    save_file({"score.weight": torch.zeros(2, 32)}, folder / "a.safetensors")
+
+
 def cut_in_half(folder: Path) -> None:
     path = folder / "model.safetensors"
     os.truncate(path, path.stat().st_size // 2)
@@ -166,6 +188,7 @@ WHOLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "an adapter left in": (with_tensor("model.layers.0.self_attn.q_proj.lora_A.weight"), "are not computed here"),
     "weights cut short": (cut_in_half, "is cut short"),
     "a renamed tensor": (weights(a_layer_renamed, "model.safetensors"), "names 4 layers where the weights have 5"),
+    "a head beside the one that is loaded": (with_a_decoy, "is not where loaders look, or in several files"),
     "a classifier without words": (of_architecture, "has no `id2label`"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "has no *.safetensors"),
 }
