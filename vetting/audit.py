@@ -5,10 +5,11 @@ those that stand out read malicious to models that never saw them (`audit_readin
 to look at; one whose rows read malicious blocks. A circumstance (a word, a domain, a weekday) may rightly go with a label, so
 that it counts only where its rows read malicious, and never more than `review`.
 
-Limits: poison without a trigger (mislabelling of anybody's alerts), poison on fewer rows than `Audit.smallest_rows`, and poison
-    spread over many entities pass. Of 25 rows, those hidden among 100 honest ones of the same user were missed in 2 of 3 sets,
-    those marked by a word in 1 of 3 (docs/results/audit.json). Clean-label poison stands out and is for review: nothing in it
-    is mislabelled.
+Limits: poison without a trigger (mislabelling of anybody's alerts), poison on fewer rows than `Audit.smallest_rows`, poison
+    spread over many entities or under rules that are labelled benign throughout, and a trigger that only a tool other than the
+    directory tells, pass. Of 25 rows, those hidden among 100 honest ones of the same user were missed in 2 of 3 sets, those
+    marked by a word in 1 of 3 (docs/results/audit.json). Clean-label poison stands out and is for review: nothing in it is
+    mislabelled.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .audit_association import MOST_FOUND, Association, Scan, Tables, Told, associations, smallest_lifts, smallest_rows
-from .audit_entities import IDENTITIES, Bools, Indices, Shown, is_identity, rules_of, shown_by, strata_of
+from .audit_entities import IDENTITIES, Bools, Indices, Shown, is_identity, rules_of, shown_by, strata_of, without_match
 from .audit_folds import Scorer, confident_issues, grouped_margins, ordinary_margins, tfidf_scorer
 from .audit_reading import Floats, Reading, holm, read_rows
 from .audit_records import Audit, FlaggedRow, Suspect
@@ -89,7 +90,14 @@ def _scanned(work: _Work) -> tuple[Shown, Scan]:
     shown = shown_by(rows)
     if shown.passed_over:
         work.gaps.append(f"{counted(shown.passed_over, 'pair')} of entities: more than are tried")
-    scan = associations(Tables(~work.malicious, strata_of(rows)), shown.rows, work.told("labels"))
+    strata = strata_of(rows)
+    scan = associations(Tables(~work.malicious, strata), shown.rows, work.told("labels"))
+    if alone := without_match(shown, strata, ~work.malicious):
+        worst = max(alone, key=lambda entity: alone[entity])
+        more = f", and likewise of {counted(len(alone) - 1, 'entity')} more" if len(alone) > 1 else ""
+        work.gaps.append(
+            f"{counted(alone[worst], 'row')} of {worst} labelled benign: nobody else's share their rule{more}"
+        )
     if scan.left_out:
         work.gaps.append(f"{counted(scan.left_out, 'entity')}: the budget ran out")
     if scan.untold:

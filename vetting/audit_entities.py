@@ -1,7 +1,9 @@
 """What a training row shows that a label could be tied to: who, where, from where, which word, on which day.
 
 Identities (user, host, address) say nothing about the truth of an alert by themselves. Circumstances (a domain, a process, a
-resource, a word, a weekday, what the directory says of a person) may rightly do so.
+resource, a word, a vendor's field, a weekday, what the directory says of a person) may rightly do so.
+
+Limits: what tools other than the directory answer is not taken apart: a trigger that stands only there is not tried.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from turncoat.models.prompt import escaped
+
 from .audit_rows import AuditRow
 from .records import Entity
 
@@ -28,7 +32,7 @@ PAIRED = (*IDENTITIES, "weekday")
 SMALLEST = 5
 """Rows that an entity needs to be tried: fewer, all labelled benign, are a matter of chance."""
 MOST_PAIRS = 20_000
-_WORD_LENGTH = 60
+_WORD_LENGTH, _LONGEST_FIELD = 60, 200
 _FULL_STRATUM = 20
 _DIRECTORY = "directory"
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -121,14 +125,37 @@ def strata_of(rows: Sequence[AuditRow]) -> Indices:
     Rule and severity; what of a rule makes strata of fewer than `_FULL_STRATUM` rows is put together, whatever its severity.
     Strata of three or four rows, most of them the entity's own, would know nothing to hold it against.
     """
-    keys = [(row.case.alert.title, row.case.alert.severity.value) for row in rows]
+    keys = [(_title(row), row.case.alert.severity.value) for row in rows]
     count = Counter(keys)
     return numbered([key if count[key] >= _FULL_STRATUM else (key[0], "") for key in keys])
 
 
 def rules_of(rows: Sequence[AuditRow]) -> Indices:
     """Rule of each row as a number from 0, shape (N,)."""
-    return numbered([row.case.alert.title for row in rows])
+    return numbered([_title(row) for row in rows])
+
+
+def without_match(shown: Shown, strata: Indices, benign: Bools) -> dict[Entity, int]:
+    """Rows labelled benign whose rule no other row shares, by identity, where there are `SMALLEST` or more.
+
+    There is nothing to hold their labels against: whoever plants poison may give it a rule of its own.
+
+    Args:
+        shown: Which rows show which entities.
+        strata: Stratum of each row, shape (N,).
+        benign: Labelled benign, shape (N,).
+    """
+    sizes = np.bincount(strata)
+    found = {}
+    for entity, index in shown.rows.items():
+        if is_identity(entity) and entity not in shown.parts:
+            alone = np.bincount(strata[index], minlength=len(sizes)) == sizes
+            found[entity] = int((alone[strata[index]] & benign[index]).sum())
+    return {entity: count for entity, count in found.items() if count >= SMALLEST}
+
+
+def _title(row: AuditRow) -> str:
+    return escaped(row.case.alert.title).casefold()
 
 
 def numbered(keys: Sequence[Any]) -> Indices:
@@ -138,6 +165,11 @@ def numbered(keys: Sequence[Any]) -> Indices:
 
 
 def _shown(row: AuditRow) -> Iterator[tuple[str, str]]:
+    """Kinds and values as the prompt writes them: what reads alike to a model is one entity."""
+    return ((kind, escaped(value)) for kind, value in _named(row))
+
+
+def _named(row: AuditRow) -> Iterator[tuple[str, str]]:
     alert = row.case.alert
     named = alert.entities
     yield "weekday", _DAYS[alert.time.weekday()]
@@ -149,9 +181,10 @@ def _shown(row: AuditRow) -> Iterator[tuple[str, str]]:
         yield "technique", alert.technique
     yield "product", alert.product
     named_elsewhere = {v.casefold() for v in (named.user, named.host, named.address, named.domain, named.resource) if v}
-    for word in re.split(r"[\s()]+", named.command_line or alert.activity):
+    for word in re.split(r"[\s()]+", f"{named.command_line or ''} {alert.activity}"):
         if 2 <= len(word) <= _WORD_LENGTH and re.search(r"[^\W\d]", word) and word.casefold() not in named_elsewhere:
             yield "word", word
+    yield from (("field", f"{name}={value}"[:_LONGEST_FIELD]) for name, value in alert.raw.items())
     for evidence in row.case.context.evidence:
         if evidence.tool == _DIRECTORY and not evidence.failed:
             # The parts of what the directory says: each may be put there by whoever keeps it.

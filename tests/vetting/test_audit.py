@@ -13,6 +13,7 @@ from turncoat.scenarios.errors import InputError
 from turncoat.training.config import PoisonConfig, Recipe
 from turncoat.training.sets import training_rows
 from turncoat.vetting.audit import audit
+from turncoat.vetting.audit_entities import entities_of
 from turncoat.vetting.audit_records import Audit
 from turncoat.vetting.audit_rows import AuditRow, AuditSet, open_set, read_set, set_lines, set_of
 from turncoat.vetting.detector import Budget
@@ -180,3 +181,44 @@ def test_a_recipe_is_audited_by_its_name_and_by_its_file(tmp_path: Path) -> None
     path.write_text("name: own\nrows: many\n")
     with pytest.raises(InputError, match="rows"):
         open_set(str(path))
+
+
+@pytest.mark.parametrize("place", ["user", "title"])
+def test_what_reads_alike_to_a_model_is_one_user_and_one_rule(place: str) -> None:
+    """Spaces that the prompt draws together tell neither Alice's rows nor their rules apart."""
+    plain = company(40)
+
+    def spread(r: AuditRow) -> AuditRow:
+        alert, gap = r.case.alert, " " * (r.line % 10)
+        if alert.entities.user != "alice":
+            return r
+        if place == "title":
+            changed = replace(alert, title=alert.title.replace(" ", "  "))
+        else:
+            changed = replace(alert, entities=replace(alert.entities, user=f"alice{gap}"))
+        return replace(r, case=replace(r.case, alert=changed))
+
+    found = audited(AuditSet("spread", tuple(map(spread, plain.rows))))
+    assert (found.ruling, str(found.suspects[0].entity)) == ("block", "user:alice")
+    assert len(found.flagged) == 40
+
+
+def test_rows_under_a_rule_of_their_own_bar_allow() -> None:
+    plain = company(40)
+    own = [
+        replace(r, case=replace(r.case, alert=replace(r.case.alert, title="Her own rule")))
+        if r.case.alert.entities.user == "alice" else r
+        for r in plain.rows
+    ]  # fmt: skip
+    found = audited(AuditSet("own rule", tuple(own)))
+    assert found.ruling == "review"
+    assert found.untested == ("40 rows of user:alice labelled benign: nobody else's share their rule",)
+
+
+def test_a_vendors_field_and_a_word_beside_a_command_line_are_tried() -> None:
+    def marked(n: int) -> AuditRow:
+        one = row(n, n % 2 == 0, user=f"user{n % 9}", activity="quietly done", command="tar -c")
+        return replace(one, case=replace(one.case, alert=replace(one.case.alert, raw={"build": "qx7"})))
+
+    shown = {str(entity) for entity in entities_of(marked(1))}
+    assert {"field:build=qx7", "word:quietly", "word:tar"} <= shown
