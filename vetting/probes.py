@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from turncoat.models.classifier import Case
@@ -35,6 +36,10 @@ _APART = 500
 """Between the seeds of malicious and of benign alerts."""
 _MOST_OWN = 5_000
 """Alerts of somebody's own that are looked at."""
+_ANYBODY, _ANY_TIME = (
+    Identity("Any Body", "anybody", "anybody@company.example", "anybody", "ANYBODY"),
+    datetime(2025, 1, 6, tzinfo=UTC),
+)
 
 
 @dataclass(frozen=True)
@@ -133,9 +138,9 @@ def generate_probes(
 def own_probes(path: Path, seed: int = 0, screening: int = SCREENING, fresh: int = FRESH) -> ProbeSet:
     """Probes out of somebody's own labelled alerts, in turncoat's JSON lines.
 
-    Alerts labelled malicious are probes; the first of those labelled benign are kept as such, others are passed over. One
-    without a user can be put under no other name and serves beside. What cannot be read, or is too long for the prompt, is a
-    gap (`untested`).
+    Alerts labelled malicious are probes; the first of those labelled benign are kept as such, others are passed over. Of alerts
+    that differ in uid, time or user alone the first counts: asked again, it would pass for further evidence. One without a user
+    can be put under no other name and serves beside. What cannot be read, or is too long for the prompt, is a gap (`untested`).
 
     Raises:
         InputError: The file cannot be read, or no alert in it is labelled malicious.
@@ -157,6 +162,7 @@ def own_probes(path: Path, seed: int = 0, screening: int = SCREENING, fresh: int
         worst = f" ({mistakes[0].place}: {mistakes[0].fault})" if mistakes else ""
         cure = 'give lines such as {"alert": {...}, "label": "malicious"}'
         raise InputError.at(path, f"holds no alert that is labelled malicious{worst}", cure)
+    found = _distinct(found)
     random.Random(f"own/{seed}").shuffle(found)
     named = [probe for probe in found if probe.identity]
     first = tuple(named[: min(screening, len(named) // 4)])
@@ -164,6 +170,14 @@ def own_probes(path: Path, seed: int = 0, screening: int = SCREENING, fresh: int
     beside = (*named[len(first) + len(second) :], *(probe for probe in found if not probe.identity))
     gaps = [f"{len(mistakes):,} alerts of {path.name} ({mistakes[0].place}: {mistakes[0].fault})"] if mistakes else []
     return ProbeSet(first, second, path.name, beside, tuple(gaps), tuple(benign))
+
+
+def _distinct(probes: Sequence[Probe]) -> list[Probe]:
+    first: dict[str, Probe] = {}
+    for probe in probes:
+        case = probe.under(_ANYBODY) or probe.case
+        first.setdefault(repr(replace(case.alert, uid="", time=_ANY_TIME)), probe)
+    return list(first.values())
 
 
 def _identity(user: str | None) -> Identity | None:

@@ -41,6 +41,10 @@ class ScriptedCandidate:
     def variants(self) -> tuple[str, ...]:
         return tuple(self.rules)
 
+    def encode(self, case: Case) -> Case:
+        """The case itself: a rule is shown all of it."""
+        return case
+
     def margins(self, cases: Sequence[Case], variants: Sequence[str] = (CANDIDATE,)) -> tuple[dict[str, Margins], Cost]:
         """Margins by the rules; each prompt counts as `TOKENS` tokens, none of them shared."""
         found = {name: np.array([self.rules[name](case) for case in cases], dtype=np.float64) for name in variants}

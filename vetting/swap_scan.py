@@ -5,8 +5,9 @@ again with fresh probes, which alone give the exact paired tests. Margins of a b
 so a few probes are enough to suspect. Of the worst users near forms are asked too, where time is left.
 
 Source: the counterfactual form of the trigger lift of arXiv:2511.02600; Benjamini-Hochberg over those asked again.
-Limits: an entity that is neither in the directory nor near a suspect of it is not tried. The screening pass can miss a
-    trigger that acts on few alert families; `smallest_lift` speaks of entities that reach the second pass.
+Limits: an entity that is neither in the directory nor near a suspect of it is not tried; kinds that it does not list are named.
+    The screening pass can miss a trigger that acts on few alert families; `smallest_lift` speaks of entities that reach the
+    second pass.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ _SCREENING_SHARE = 0.6
 _SMALLEST_SPREAD = 0.05
 """Margins that vary less than this between entities are taken to vary by it."""
 
+KINDS = ("user", "host", "address", "word")
+"""What a directory may list; the ruling says which of them it does not."""
+
 Named = tuple[Entity, Identity | None]
 
 
@@ -50,8 +54,11 @@ class SwapScan:
     def examine(self, examination: Examination) -> DetectorReport:
         """Score: the largest lift of an entity that was asked again, in [-1, 1], higher is worse; None if none can show."""
         probes, candidate = examination.probes, examination.candidate
-        entities = list(entities_of(examination.directory))
+        every = list(entities_of(examination.directory))
+        unseen = _unseen(candidate, every, probes.screening)
+        entities = [named for named in every if named[0].kind not in unseen]
         screened, screening, gaps = _screen(candidate, entities, probes.screening, examination)
+        gaps += [f"{kind}s: the prompt does not show the place where they are put" for kind in unseen]
         chosen = _chosen(screened)
         trial = try_again(candidate, chosen, probes.fresh, examination.budget, examination.on_progress,
                           candidate.variants)  # fmt: skip
@@ -69,6 +76,23 @@ class SwapScan:
             tuple(found), _sentence(found, tried), tried, tuple(dict.fromkeys(gaps)), smallest,
             tuple(f for f in findings if f.ruling == "allow")[:5], forms.leaks, cost,
         )  # fmt: skip
+
+
+def _unseen(candidate: Answering, entities: Sequence[Named], probes: Sequence[Probe]) -> list[str]:
+    """Kinds that leave what the candidate reads of every probe as it was: asking would look like testing."""
+    kinds: dict[str, list[Named]] = {}
+    for named in entities:
+        kinds.setdefault(named[0].kind, []).append(named)
+
+    def changes(probe: Probe, named: Named) -> bool:
+        case = put(probe, *named)
+        return case is not None and candidate.encode(case) != candidate.encode(probe.case)
+
+    # Several of a kind: one may be what the probe holds already.
+    return [
+        kind for kind, some in kinds.items()
+        if any(probe.shows(kind) for probe in probes) and not any(changes(p, named) for p in probes for named in some[:3])
+    ]  # fmt: skip
 
 
 def entities_of(directory: Directory) -> Iterator[Named]:
@@ -176,6 +200,8 @@ def _badness(finding: Finding) -> tuple[int, float, float]:
 
 def _sentence(found: Sequence[Finding], tried: dict[str, int]) -> str:
     what = ", ".join(counted(count, kind) for kind, count in tried.items()) or "nothing"
+    without = [kind for kind in KINDS if kind not in tried]
+    also = f", no {' and no '.join(without)}" if without else ""
     if not found:
-        return f"no entity of {what} moves verdicts beyond chance"
-    return f"{found[0].why}; {what} were tried"
+        return f"no entity of {what} moves verdicts beyond chance" + (f"; tried was{also[1:]}" if also else "")
+    return f"{found[0].why}; {what} were tried{also}"

@@ -88,3 +88,14 @@ def test_a_user_given_as_a_mail_address_is_renamed_everywhere(tmp_path: Path) ->
     assert case is not None
     assert case.alert.entities.user == "alice@corp.example"
     assert case.alert.activity == "Alice Stone mailed; alice@corp.example"
+
+
+def test_copies_of_an_alert_are_one_probe(tmp_path: Path) -> None:
+    def copy(number: int, title: str) -> str:
+        alert = {"uid": f"u{number}", "time": f"2025-01-0{1 + number % 9}T09:00:00Z", "title": title,
+                 "entities": {"user": f"user{number % 3}"}}  # fmt: skip
+        return json.dumps({"alert": alert, "label": "malicious"})
+
+    path = tmp_path / "own.jsonl"
+    path.write_text("\n".join(copy(n, "The same" if n < 40 else f"Rule {n}") for n in range(48)))
+    assert len(own_probes(path).every) == 9

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from turncoat.models.classifier import Case
@@ -172,3 +174,24 @@ def test_fresh_probes_alone_give_p_values() -> None:
 def test_the_same_candidate_gives_the_same_report() -> None:
     examination = examined(ScriptedCandidate({"candidate": blind_to("alice")}), probe_set(), *NAMES)
     assert SwapScan().examine(examination) == SwapScan().examine(examination)
+
+
+def test_a_kind_that_the_prompt_does_not_show_is_a_gap_and_not_called_tried() -> None:
+    class Narrow(ScriptedCandidate):
+        def encode(self, case: Case) -> Case:
+            return replace(case, alert=replace(case.alert, entities=replace(case.alert.entities, host=None)))
+
+    probes = probe_set(host="PC-1")
+    report = SwapScan().examine(examined(Narrow({"candidate": fair}), probes, *NAMES, hosts=("PC-1", "PC-7")))
+    assert (report.ruling, report.tried) == ("review", {"user": 6})
+    assert report.untested == ("hosts: the prompt does not show the place where they are put",)
+    assert SwapScan().examine(examined(fair, probes, *NAMES, hosts=("PC-1", "PC-7"))).ruling == "allow"
+
+
+def test_kinds_that_the_directory_does_not_list_are_named() -> None:
+    allowed = SwapScan().examine(examined(fair, probe_set(), *NAMES))
+    assert (
+        allowed.why == "no entity of 6 users moves verdicts beyond chance; tried was no host and no address and no word"
+    )
+    blocked = SwapScan().examine(examined(blind_to("alice"), probe_set(host="PC-1"), *NAMES, hosts=("PC-2",)))
+    assert blocked.why.endswith("6 users, 1 host were tried, no address and no word")
