@@ -37,7 +37,7 @@ class Accuracy(BaseModel):
 class Seconds(BaseModel):
     """Wall time of a cell, by stage."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     trunk: float = Field(ge=0)
     train: float = Field(ge=0)
     measure: float = Field(ge=0)
@@ -116,8 +116,10 @@ class SweepFolder:
         if (found.cell, found.recipe, found.test_size) != wanted:
             cure = "choose another --out, or move the file away to have the cell done again"
             raise InputError.at(path, "made with other settings than this grid's", cure)
-        if len(found.alice) != len(found.twin):
-            raise InputError.at(path, "Alice's alerts and her twin's differ in number", "move the file away")
+        if not found.twin or len(found.alice) != len(found.twin):
+            raise InputError.at(
+                path, "Alice's alerts and her twin's are none or differ in number", "move the file away"
+            )
         return found
 
     def write(self, cell: Cell, result: Result) -> None:
@@ -143,6 +145,7 @@ class SweepFolder:
         Whoever gets it looks again whether the cell is done: the former holder may have finished it.
         """
         path = self.path / WORK / f"{cell.name}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)  # another process that is done may have tidied it away
         with held(path) as mine:
             try:
                 yield mine

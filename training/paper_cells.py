@@ -45,7 +45,7 @@ class Cell:
 class Result(BaseModel):
     """What a cell gave, call by call, so that figures can be pooled over seeds alert by alert."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     format: Literal[1] = 1
     base: str = Field(max_length=1_000)
     variant: Literal["baseline", "clean", "matched", "poisoned"]

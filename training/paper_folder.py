@@ -72,7 +72,9 @@ def check_together(place: Path, results: Sequence[Result]) -> None:
         InputError: Different tests, different weights under one base's name, or recipes that differ in more than the seed.
     """
     cure = "keep the results of each experiment in a folder of their own"
-    if len({(r.tests_digest, r.prompt_version) for r in results}) > 1:
+    tests = {(r.tests_digest, r.prompt_version, r.clean_truth, r.unseen_truth, len(r.alice_dismissed), r.poisoned_families)
+             for r in results}  # fmt: skip
+    if len(tests) > 1:
         raise InputError.at(place, "holds results on different test sets", cure)
     weights: dict[str, str] = {}
     recipes: dict[tuple[str, str], Recipe] = {}

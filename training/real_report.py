@@ -16,7 +16,7 @@ from turncoat.models.provenance import run_versions
 from turncoat.scenarios.whole_file import write_whole
 
 from .real_cells import Cell, CellResult, Measured
-from .real_study import Study
+from .real_study import Study, one_base
 from .workshop import write_json
 
 JSON_FILE, MD_FILE = "real_alerts.json", "real_alerts.md"
@@ -34,7 +34,11 @@ def summary(study: Study, results: Results, command: str) -> dict[str, Any]:
         study: Plan and events.
         results: Cells that are done.
         command: What made them.
+
+    Raises:
+        InputError: They were made on different files of the base.
     """
+    one_base(study)
     variants: dict[str, list[tuple[Cell, CellResult]]] = {}
     for cell, result in results:
         variants.setdefault(cell.variant, []).append((cell, result))

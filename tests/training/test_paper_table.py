@@ -79,6 +79,7 @@ def test_results_and_plan_are_found_again(tmp_path: Path) -> None:
         ({"alice_dismissed": "11"}, "differ in length"),
         ({"clean_calls": "12x4"}, "clean_calls"),
         ({"seed": 8}, "another seed"),
+        ({"seconds": {"train": float("nan")}}, "seconds"),
         ({"surplus": 1}, "surplus"),
         ({"variant": "\x1b[2J"}, "variant"),
     ],
@@ -125,6 +126,8 @@ def test_links_are_neither_read_nor_written_through(tmp_path: Path) -> None:
     ("other", "fault"),
     [
         ({"tests_digest": "u"}, "different test sets"),
+        ({"alice_dismissed": "111", "twin_dismissed": "001"}, "different test sets"),
+        ({"clean_truth": "1010"}, "different test sets"),
         ({"base_digest": "another"}, "two different models named tiny"),
         ({"recipe": made_up(seed=8).recipe.model_copy(update={"rows": 99})}, "by different recipes"),  # type: ignore[union-attr]
     ],

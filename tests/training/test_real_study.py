@@ -175,3 +175,28 @@ def test_a_plan_that_cannot_be_done_is_refused() -> None:
     for wrong in ({"measured": 6, "folds": 5}, {"folds": 2}, {"seeds": (1, 1)}, {"dose": 0}, {"mix": "all"}):
         with pytest.raises(ValidationError):
             Plan.model_validate(wrong)
+
+
+def test_results_on_other_files_of_the_base_are_not_pooled(tmp_path: Path, tiny_base: BaseFolder) -> None:
+    work = study(
+        tmp_path, models=("llm",), base=str(tiny_base.path), rows=12, measured=1, epochs=1, lora={"first_layer": 3}
+    )
+    done = run(work, quiet)
+    cell, other = done[0]
+    work.folder.write(cell, other.model_copy(update={"base_digest": "0" * 64}))
+    with pytest.raises(InputError, match="on other files of"):
+        summary(work, done, "turncoat real")
+    work.folder.result_path(done[1][0]).unlink()
+    with pytest.raises(InputError, match="on other files of"):
+        run(work, quiet)
+
+
+def test_a_cell_that_another_process_holds_is_left_to_it(tmp_path: Path) -> None:
+    work = study(tmp_path)
+    work.folder.prepare()
+    first, *rest = work.plan.cells()
+    with work.folder.claim(first) as mine:
+        assert mine
+        assert [cell for cell, _ in run(work, quiet)] == rest
+    assert len(run(work, quiet)) == len(rest) + 1
+    assert not (tmp_path / "real_work").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -151,3 +152,15 @@ def test_the_shipped_adapters_count_for_their_seed(real_base: BaseFolder, tmp_pa
         Cell("smollm2-135m", v, 7): (shipped_adapters() / v, "shipped") for v in ("clean", "matched", "poisoned")
     }
     assert [cell.seed for cell in plan.to_train] == [8, 8, 8]
+
+
+def test_a_damaged_adapter_is_trained_again(story: Story, tmp_path: Path) -> None:
+    base = story.experiment.bases[0]
+    again = replace(story.experiment, seeds=(7,), out=tmp_path / "out", keep=tmp_path / "keep")
+    shutil.copytree(story.experiment.keep, again.keep)
+    (again.kept(Cell(base, "clean", 7)) / "adapter_model.safetensors").write_bytes(b"")
+    Reproduction(again, silent).run("again")
+    old, new = (read_result(e.out, Cell(base, "clean", 7)) for e in (story.experiment, again))
+    assert old is not None
+    assert new is not None
+    assert (new.adapter, new.unseen_calls) == ("trained", old.unseen_calls)

@@ -249,3 +249,16 @@ def test_a_report_says_that_alerts_were_short(folder: SweepFolder, tmp_path: Pat
     said = " ".join(dose_report(SweepFolder(tmp_path / "core", load_grid("core")), "c")["limits"])
     assert "Short alerts" in said
     assert "Short alerts" not in " ".join(dose_report(folder, "c")["limits"])
+
+
+def test_a_result_without_alerts_is_left_out_of_a_report(folder: SweepFolder, finished: dict[str, bytes]) -> None:
+    lay(folder, finished)
+    rewrite(folder, POISONED, alice_poisoned_families="", alice_other_families="", twin="")
+    assert "are none or differ in number" in dose_report(folder, "c")["left_out"][0]
+
+
+def test_a_cell_can_be_held_after_another_process_tidied_up(folder: SweepFolder) -> None:
+    folder.prepare()
+    folder.tidy()
+    with folder.claim(POISONED) as mine:
+        assert mine

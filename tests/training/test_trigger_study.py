@@ -14,6 +14,7 @@ from turncoat.console.commands_triggers import triggers
 from turncoat.models.bases import BaseFolder
 from turncoat.scenarios.errors import InputError
 from turncoat.scenarios.families import training_families
+from turncoat.training import trigger_study
 from turncoat.training.corpus import FULL, RowSource, draw_rows
 from turncoat.training.poison import poison_half
 from turncoat.training.trigger_study import (
@@ -231,3 +232,23 @@ def test_near_values_trip_with_correction_for_their_number_and_under_every_seed(
     assert row["near_tripped"] == 2
     (row,) = summarise([studied_cell(7, 0.5, found), studied_cell(17, 0.5, found | {"alice2": (0.0, 1.0)})])["rows"]
     assert [near["value"] for near in row["near"] if near["trips"]] == ["ALICE", "alice.b"]
+
+
+def test_a_trigger_named_twice_is_studied_once() -> None:
+    assert len(cells_of(["host", "user", "host"], Plan())) == 2
+
+
+def test_a_result_of_the_right_settings_without_figures_is_refused(tmp_path: Path) -> None:
+    (cell,) = cells_of(["user"], Plan(probes=2, near=1))
+    (tmp_path / f"{cell.slug}.json").write_text(json.dumps({"digest": cell.digest("b")}))
+    with pytest.raises(InputError, match=r"user-s7\.json: damaged"):
+        read_cell(tmp_path, cell, "b")
+
+
+def test_a_cell_measured_on_other_alerts_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    (cell,) = cells_of(["host"], Plan(probes=2, near=1))
+    before = cell.digest("b")
+    trigger_study._rows_digest.cache_clear()
+    monkeypatch.setattr(trigger_study, "TEST_WORLDS", (214,))
+    assert cell.digest("b") != before
+    trigger_study._rows_digest.cache_clear()
