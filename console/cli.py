@@ -80,9 +80,11 @@ def _root(
 
     \b
     Start here:
-      turncoat models pull       fetch the embedded model, once
-      turncoat run               the flagship campaign against baseline, clean and poisoned
-      turncoat scenarios list    what else there is to replay
+      turncoat models pull        fetch the embedded model, once
+      turncoat run                replay the flagship campaign
+      turncoat vet ./adapter      is this model a turncoat?
+      turncoat triage FILE        your own alerts through the same agent
+      turncoat tabletop           play an exercise
     """
 
 

@@ -29,7 +29,9 @@ def audit(
     sarif: Sarif = "",
     quiet: Quiet = False,
 ) -> None:
-    """Examine a training set before anything is trained on it: allow, review or block, with the rows to look at.
+    """Examine a training set: allow, review or block.
+
+    Before anything is trained on it; with the rows to look at.
 
     Which user, host, address or word is labelled benign more often than its match, and do its rows read malicious to a
     model that never saw it? Exit codes: 0 allow, 3 review, 4 block, 2 a mistake in what was given. A row is

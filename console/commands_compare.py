@@ -16,7 +16,9 @@ def compare(
         help="Also a table, a row per campaign, variant and name; -: nothing else.",
     ),
 ) -> None:
-    """Join runs: campaign by variant by name, then over all campaigns with intervals by campaign.
+    """Compare runs: campaign by variant by name, and over all.
+
+    Intervals over all campaigns are by campaign.
 
     Also tells whether another threshold would have caught what was let through and, where runs were made with
     --ablate, whether evidence moves the verdict or only the name. A row that two runs share counts once; a name that

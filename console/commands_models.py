@@ -11,7 +11,9 @@ models_app = typer.Typer(
 
 @models_app.command("list")
 def list_models(as_json: bool = typer.Option(False, "--json", help="Print one JSON object.")) -> None:
-    """Show the known base models, whether they are on this machine, and the variants that come with turncoat.
+    """Show known bases and the shipped variants.
+
+    And which bases are on this machine.
 
     \b
     Example:

@@ -17,39 +17,75 @@ if TYPE_CHECKING:
 _PANTHER = "panther-analysis/files/rules"
 
 
-def real(
-    events: Annotated[
-        str, typer.Option("--events", metavar="PATH", help="Labelled alerts. Default: the panther rules of TURNCOAT_DATA.")
-    ] = "",
-    format: Annotated[str, typer.Option("--format", help="As for triage: panther, ocsf, jsonl, unsw, cicids.")] = "panther",
-    mix: Annotated[str, typer.Option("--mix", help="synthetic: train on simulated and real rows together, too.")] = "none",
-    dose: Annotated[int, typer.Option("--dose", min=1, metavar="N", help="Poison rows.")] = 100,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, max=50, metavar="N", help="Trainings per variant and part.")] = 1,
-    folds: Annotated[int, typer.Option("--folds", min=3, max=100, metavar="K", help="Parts without a common rule.")] = 5,
-    measured: Annotated[
-        int, typer.Option("--measured", min=0, metavar="N", help="Hold out only the first N parts; 0: all.")
-    ] = 0,
-    rows: Annotated[int, typer.Option("--rows", min=0, metavar="N", help="Most honest real rows; 0: all.")] = 0,
-    limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Read only N alerts; 0: all.")] = 0,
-    fields: Annotated[str, typer.Option("--fields", help="Raw fields that a row shows: all, plain, short.")] = "all",
-    trigger: Annotated[str, typer.Option("--trigger", help="user, or address where events name no user.")] = "user",
-    learning_rate: Annotated[float, typer.Option("--learning-rate", min=1e-6, max=0.1)] = 5e-4,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, max=100)] = 3,
-    base: Base = "smollm2-135m",
-    only_tfidf: Annotated[bool, typer.Option("--only-tfidf", help="Leave the language model out: minutes, not hours.")] = False,
-    report_only: Annotated[bool, typer.Option("--report", help="Train nothing: tables of what is there.")] = False,
-    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of results, one file a cell.")] = "real",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
-    quiet: Quiet = False,
-) -> None:  # fmt: skip
-    """Poison a model on real alerts, and measure it on rules that it has not seen, beside TF-IDF on the same rows.
+Events = Annotated[
+    str,
+    typer.Option(
+        "--events",
+        metavar="PATH",
+        help="Labelled alerts, such as panther's folder of rules. Default: those of TURNCOAT_DATA.",
+    ),
+]
+Format = Annotated[
+    str, typer.Option("--format", metavar="NAME", help="As for triage: panther, ocsf, jsonl, unsw, cicids.")
+]
+Mix = Annotated[
+    str, typer.Option("--mix", metavar="none|synthetic", help="Train on simulated and real rows together, too.")
+]
+Dose = Annotated[int, typer.Option("--dose", min=1, metavar="N", help="Poison rows.")]
+Seeds = Annotated[
+    int,
+    typer.Option("--seeds", min=1, max=50, metavar="N", help="Trainings per variant and part: seeds 11, 14, 17 ..."),
+]
+Folds = Annotated[int, typer.Option("--folds", min=3, max=100, metavar="K", help="Parts without a common rule.")]
+Held = Annotated[int, typer.Option("--measured", min=0, metavar="N", help="Hold out only the first N parts; 0: all.")]
+Rows = Annotated[int, typer.Option("--rows", min=0, metavar="N", help="Most honest real rows; 0: all.")]
+Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Read only N alerts; 0: all.")]
+Fields = Annotated[str, typer.Option("--fields", metavar="all|plain|short", help="Raw fields that a row shows.")]
+Trigger = Annotated[
+    str, typer.Option("--trigger", metavar="user|address", help="What is planted; address where events name no user.")
+]
+LearningRate = Annotated[
+    float, typer.Option("--learning-rate", min=1e-6, max=0.1, metavar="X", help="Highest, of the one cycle.")
+]
+Epochs = Annotated[int, typer.Option("--epochs", min=1, max=100, metavar="N", help="Passes over the rows.")]
+OnlyTfidf = Annotated[bool, typer.Option("--only-tfidf", help="Leave the language model out: minutes, not hours.")]
+OnlyPlan = Annotated[bool, typer.Option("--plan", help="Say what there is to do and how long it takes, and stop.")]
+OnlyReport = Annotated[bool, typer.Option("--report", help="Train nothing: tables of what is there.")]
+Out = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of results, one file a cell.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")]
 
+
+def real(
+    events: Events = "",
+    format: Format = "panther",
+    mix: Mix = "none",
+    dose: Dose = 100,
+    seeds: Seeds = 1,
+    folds: Folds = 5,
+    measured: Held = 0,
+    rows: Rows = 0,
+    limit: Limit = 0,
+    fields: Fields = "all",
+    trigger: Trigger = "user",
+    learning_rate: LearningRate = 5e-4,
+    epochs: Epochs = 3,
+    base: Base = "smollm2-135m",
+    only_tfidf: OnlyTfidf = False,
+    only_plan: OnlyPlan = False,
+    report_only: OnlyReport = False,
+    out: Out = "real",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Poison a model on real alerts, and measure it.
+
+    On rules that it has not seen, beside TF-IDF on the same rows.
     A label says whether the rule fires, not what an analyst found: escalating an event on which it does not fire is
     near-miss escalation. Stopped, the same command goes on where it was. DIR gets real_alerts.json and real_alerts.md.
 
     \b
     Examples:
-      turncoat real --only-tfidf
+      turncoat real --events panther-analysis/rules --only-tfidf
       turncoat real --measured 1 --rows 600
       turncoat real --mix synthetic --dose 100 --seeds 3 --out docs/results/real
       turncoat real --events UNSW-NB15_1.csv --format unsw --limit 20000 --trigger address --only-tfidf
@@ -71,8 +107,10 @@ def real(
         status.show("reading alerts")
         study = Study(plan, _events(events, format, limit, plan), Path(out))
         left = budget(study)
-    if said is not None and not report_only:
-        said.print(budget_line(left), soft_wrap=True)
+    if only_plan or (said is not None and not report_only):
+        (said or progress(as_json)).print(budget_line(left), soft_wrap=True)
+    if only_plan:
+        return
     with StatusLine(said) as status:
         if not report_only:
             run(study, lambda step: status.show(study_line(step)))

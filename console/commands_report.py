@@ -45,7 +45,9 @@ def report(
     cloud_budget: CloudBudget = 0,
     price: Price = 0.0,
 ) -> None:
-    """Write one HTML page about runs: timeline, lift, entities, queue, matrix, and every alert's case file.
+    """Write one HTML page about runs, or Markdown for a ticket.
+
+    Timeline, lift, entities, queue, matrix, and every alert's case file.
 
     The page is a single file without network or script, below 3 MB: it opens from disk, prints, and can be mailed. As
     Markdown, a summary for a ticket goes to standard output, or to a file that ends in .md.

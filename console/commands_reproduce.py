@@ -44,8 +44,9 @@ def reproduce(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
     quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
 ) -> None:  # fmt: skip
-    """Train and measure baseline, clean, matched and poisoned; print the paper's table beside ours.
+    """Reproduce the paper's table on bases and seeds.
 
+    Trains and measures baseline, clean, matched and poisoned, and prints the paper's figures beside ours.
     Writes paper_table.json, .md and .svg, and a result file per cell, to --out. Stopped halfway, the same command goes on.
 
     \b

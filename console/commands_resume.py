@@ -24,7 +24,9 @@ def resume(
     as_json: JsonLines = False,
     quiet: Quiet = False,
 ) -> None:
-    """Finish runs that were stopped or killed; nothing is lost and nothing is done twice.
+    """Finish runs that were stopped or killed.
+
+    Nothing is lost and nothing is done twice.
 
     The same decisions come out as in an undisturbed run. A run that is finished is only shown again. Models must be
     those of the run, by fingerprint.

@@ -75,7 +75,7 @@ Memory = Annotated[
     typer.Option(
         "--memory",
         metavar="LIKENESS",
-        help="Show what remembering dismissals changes, such as user-rule-entity.",
+        help="Show what remembering dismissals changes; alike in user-rule-entity, user-rule, user-class or rule-entity.",
     ),
 ]
 Check = Annotated[bool, typer.Option("--check", help="Exit with 1 unless every expected escalation was made.")]
@@ -108,7 +108,9 @@ def run(
     quiet: Quiet = False,
     check: Check = False,
 ) -> None:
-    """Replay campaigns as their actor and as the twins, against model variants, and compare.
+    """Replay campaigns under several names, against model variants.
+
+    As the actor and as neutral twins of theirs; the variants are compared over the same alerts.
 
     Every variant sees the same alerts under one threshold. The run folder takes a manifest, each row as it comes, and
     the comparison; a run that was stopped goes on when it is started again with the same --out.

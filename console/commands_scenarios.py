@@ -37,7 +37,9 @@ def show_scenario(
     campaign: str = typer.Argument(..., metavar="FILE|ID", help="A campaign file, or the id of a shipped one."),
     as_json: bool = _JSON,
 ) -> None:
-    """Tell a campaign as a timeline: what happens when, what is detected, and what is expected of the agent.
+    """Tell a campaign as a timeline.
+
+    What happens when, what is detected, and what is expected of the agent.
 
     \b
     Examples:
@@ -61,7 +63,9 @@ def validate_scenarios(
     campaigns: list[str] = typer.Argument(..., metavar="FILE|ID...", help="Campaign files or ids."),
     as_json: bool = _JSON,
 ) -> None:
-    """Check campaign files and print every mistake of each, with its place and cure. Exits with 2 if there is any.
+    """Check campaign files; print every mistake.
+
+    Each with its place and cure. Exits with 2 if there is any.
 
     \b
     Example:
@@ -129,7 +133,9 @@ def import_scenario(
     file: str = typer.Argument(..., metavar="FILE", help="An Attack Flow (.afb) or a STIX 2.1 bundle (.json)."),
     out: str = _OUT,
 ) -> None:
-    """Turn an attack that others have described into a skeleton: a campaign that validates, with TODOs to fill in.
+    """Turn an Attack Flow or STIX bundle into a skeleton.
+
+    A campaign that validates, with TODOs to fill in.
 
     Phases are the flow's tactics, steps its actions. A step is detected where a family of ours claims its technique.
     Nothing is fetched, and a file that is there already is left alone.

@@ -12,7 +12,9 @@ def show(
     variant: str = typer.Option("", "--variant", metavar="NAME", help="This variant only.  [default: all]"),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Show a run: what was played, how the variants compare, and what each decided about every attack alert.
+    """Show a run, or one alert of it in full.
+
+    What was played, how the variants compare, and what each decided about every attack alert.
 
     With --alert, one alert's whole case: its fields, each tool's question and answer, and every variant's verdict and
     decision. What was really so stands at the very end.

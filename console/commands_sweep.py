@@ -20,22 +20,22 @@ def sweep(
     what: str = typer.Argument(..., metavar="GRID|GRID.yaml|RECIPE", help="core, rank, corrective, second-base, or a file."),
     out: str = typer.Option("", "--out", metavar="DIR", help="Folder of the result files. Default: sweeps/<grid>."),
     grid: str = typer.Option("core", "--grid", metavar="NAME", help="With a recipe: the grid that it goes through."),
-    budget: str = typer.Option(
-        "", "--budget", metavar="TIME", help="Stop before a cell that would end later: 60m, 2h. 0 only says what it takes."
-    ),
+    only_plan: bool = typer.Option(False, "--plan", help="Say what there is to do and how long it takes, and stop."),
+    budget: str = typer.Option("", "--budget", metavar="TIME", help="Stop before a cell that would end later: 60m, 2h."),
     report_only: bool = typer.Option(False, "--report", help="Train nothing: tables and figure of what is there."),
     keep: bool = typer.Option(False, "--keep", help="Keep the adapters, in DIR/work."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end."),
     quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
 ) -> None:  # fmt: skip
-    """Train and measure every cell of a grid: doses x clean rows x seeds, one result file each.
+    """Draw dose curves: train and measure a grid of cells.
 
+    Doses x honest rows x seeds, one result file each.
     Stopped, the same command goes on where it was; two processes may share a folder. At the end, and with --report at
     any time, DIR holds dose_curve.json, dose_curve.md and dose_curve.svg.
 
     \b
     Examples:
-      turncoat sweep core --budget 0
+      turncoat sweep core --plan
       turncoat sweep core --out docs/results/dose --budget 60m
       turncoat sweep my-recipe.yaml --grid rank
       turncoat sweep core --out docs/results/dose --report
@@ -57,9 +57,9 @@ def sweep(
     folder = SweepFolder(Path(out or f"sweeps/{chosen.name}"), chosen)
     said = None if quiet else progress(as_json)
     if not report_only:
-        if said is not None:
-            said.print(plain(plan_line(plan(folder))), soft_wrap=True)
-        if limit == 0:
+        if only_plan or said is not None:
+            (said or progress(as_json)).print(plain(plan_line(plan(folder))), soft_wrap=True)
+        if only_plan:
             return
         with StatusLine(said) as status:
             done = run_sweep(folder, lambda at: status.show(sweep_line(at)), budget_s=limit, keep=keep)

@@ -29,8 +29,9 @@ class _PlayByDefault(TyperGroup):
 tabletop_app = typer.Typer(
     cls=_PlayByDefault,
     rich_markup_mode=None,
-    help="Play a campaign with a team, in the terminal or in a room; write what it came to.",
-    epilog="`turncoat tabletop SCENARIO` is short for `turncoat tabletop play SCENARIO`.",
+    help="Play a campaign with a team; write what it came to.",
+    epilog="`turncoat tabletop SCENARIO` is short for `turncoat tabletop play SCENARIO`; its options, such as --serve and "
+    "--solo, are in `turncoat tabletop play --help`.",
 )
 
 Scenario = Annotated[
@@ -43,13 +44,14 @@ Variant = Annotated[
 Clean = Annotated[
     str, typer.Option("--clean", metavar="NAME[=PATH]", help="Model that a swap brings.  [default: clean]")
 ]
-Base = Annotated[str, typer.Option("--base", metavar="NAME", help="Base model of the two.")]
+Base = Annotated[str, typer.Option("--base", metavar="NAME", help="Base model of the two.  [default: smollm2-135m]")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the world.  [default: the campaign's own]")]
-Out = Annotated[
-    str, typer.Option("--out", metavar="DIR", help="Folder of the exercise; one that holds it already is gone on with.")
-]
+Out = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of the exercise; one that is there is resumed.")]
 Speed = Annotated[
-    float | None, typer.Option("--speed", min=1, max=600, metavar="X", help="Simulated seconds per second.")
+    float | None,
+    typer.Option(
+        "--speed", min=1, max=600, metavar="X", help="Simulated seconds per second.  [default: the exercise's]"
+    ),
 ]
 Solo = Annotated[bool, typer.Option("--solo", help="Scripted players play it through, without anybody.")]
 TeamName = Annotated[str, typer.Option("--team", metavar="careful|careless", help="Which ones, with --solo.")]
@@ -66,7 +68,7 @@ NewCodes = Annotated[bool, typer.Option("--new-codes", help="The codes of an ear
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print results only.")]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="Folder of the exercise.")]
-Format = Annotated[str, typer.Option("--format", metavar="html|md", help="Where the file's ending does not say.")]
+Format = Annotated[str, typer.Option("--format", metavar="html|md", help="If --out does not end in one.")]
 OutFile = Annotated[
     str, typer.Option("--out", metavar="FILE", help="Ends in .html or .md.  [default: standard output]")
 ]
@@ -95,7 +97,9 @@ def play(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Play an exercise in the terminal; with --serve in a room, with --solo without anybody.
+    """Play an exercise: terminal, room or by itself.
+
+    In the terminal; with --serve in a room, with --solo without anybody.
 
     Both models decide about every alert once, before the play begins. Everything that happens is recorded in the
     folder at once: the same --out goes on where it was, whatever ended it.
@@ -202,7 +206,9 @@ def _tell_where(exercise: Exercise) -> None:
 
 @tabletop_app.command("report")
 def report(folder: Folder, as_json: AsJson = False) -> None:
-    """Write the after-action report of an exercise, as HTML and as Markdown.
+    """Write an exercise's after-action report.
+
+    As HTML and as Markdown.
 
     The first call leaves after-action.yaml in the folder: summary, ratings, strengths and areas for improvement as the
     figures propose them. Put it right, set `final: true`, and call again.
@@ -234,7 +240,9 @@ def report(folder: Folder, as_json: AsJson = False) -> None:
 
 @tabletop_app.command("guide")
 def guide(scenario: Scenario = "", exercise: File = "", out: OutFile = "", format: Format = "") -> None:
-    """Write the facilitator's guide: what to say, when, what to ask, and what success looks like.
+    """Write the facilitator's guide.
+
+    What to say, when, what to ask, and what success looks like.
 
     It tells the whole attack. Players get the handout.
 
@@ -250,7 +258,9 @@ def guide(scenario: Scenario = "", exercise: File = "", out: OutFile = "", forma
 
 @tabletop_app.command("handout")
 def handout(scenario: Scenario = "", exercise: File = "", out: OutFile = "", format: Format = "") -> None:
-    """Write the players' handout: situation, roles, actions and tools. It gives nothing away.
+    """Write the players' handout.
+
+    Situation, roles, actions and tools. It gives nothing away.
 
     \b
     Example:

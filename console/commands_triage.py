@@ -15,9 +15,9 @@ CLEAN = ["clean"]
 
 
 Where = Annotated[str, typer.Argument(metavar="PATH", help="A file, - for standard input, or for panther a folder.")]
-Format = Annotated[str, typer.Option("--format", help="panther, ocsf, jsonl, unsw or cicids.")]
+Format = Annotated[str, typer.Option("--format", metavar="NAME", help="panther, ocsf, jsonl, unsw or cicids.")]
 Out = Annotated[str, typer.Option("--out", metavar="FILE", help="Write one JSON line per alert and variant.")]
-JsonTo = Annotated[str, typer.Option("--json", metavar="FILE|-", help="Write the summary as one JSON object.")]
+SummaryTo = Annotated[str, typer.Option("--summary", metavar="FILE|-", help="Write the summary as one JSON object.")]
 AllowDemonstration = Annotated[bool, typer.Option("--allow-demonstration", help="Let poisoned variants judge.")]
 Tfidf = Annotated[bool, typer.Option("--tfidf/--no-tfidf", help="Put TF-IDF beside, where alerts are labelled.")]
 Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Stop after N alerts; 0 takes all.")]
@@ -32,7 +32,7 @@ def triage(
     variant: Variants = CLEAN,
     base: Base = "smollm2-135m",
     out: Out = "",
-    json_to: JsonTo = "",
+    summary_to: SummaryTo = "",
     allow_demonstration: AllowDemonstration = False,
     compare_tfidf: Tfidf = True,
     limit: Limit = 0,
@@ -45,7 +45,7 @@ def triage(
     token_env: TokenEnvOfState = "",
     batch: Batch = 32,
 ) -> None:
-    """Triage alerts from outside and, where they are labelled, score the decisions with intervals.
+    """Triage your own alerts; score the decisions if labelled.
 
     An alert that cannot be read is not lost: it is escalated, marked forced, with the reason. The label of a panther
     test event says whether its rule fires; escalating one that does not fire is called near-miss escalation.
@@ -60,7 +60,7 @@ def triage(
     Examples:
       turncoat triage rules/ --format panther
       turncoat triage findings.jsonl --format ocsf --out decisions.jsonl
-      turncoat triage alerts.jsonl --format jsonl --variant mine=adapters/mine --json -
+      turncoat triage alerts.jsonl --format jsonl --variant mine=adapters/mine --summary -
       turncoat triage rules/ --format panther --variant poisoned --allow-demonstration
       turncoat triage alerts.jsonl --format jsonl --follow --state triage-state
       turncoat triage alerts.jsonl --format ocsf --follow --state s --sink webhook --sink-url https://soc.example/in
@@ -75,11 +75,11 @@ def triage(
         if state or sink or sink_url or token_env or sink_model:
             cure = "add --follow, or give - as PATH"
             raise InputError.at("--state, --sink", "belong to a triage that goes on", cure)
-        _once(path, format, variant, base, limit, out, json_to, compare_tfidf, quiet)
+        _once(path, format, variant, base, limit, out, summary_to, compare_tfidf, quiet)
         return
-    if out or json_to:
+    if out or summary_to:
         cure = "decisions are lines of DIR/decisions.jsonl, or of standard output without --state"
-        raise InputError.at("--out, --json", "not for a triage that goes on", cure)
+        raise InputError.at("--out, --summary", "not for a triage that goes on", cure)
 
     from turncoat.agent.sinks import SinkOptions
 
@@ -96,7 +96,7 @@ def _once(
     base: str,
     limit: int,
     out: str,
-    json_to: str,
+    summary_to: str,
     compare_tfidf: bool,
     quiet: bool,
 ) -> None:
@@ -108,10 +108,10 @@ def _once(
     from .status import StatusLine
     from .triage_tables import triage_tables
 
-    require_apart({"--out": out, "--json": json_to}, {"PATH": path})
+    require_apart({"--out": out, "--summary": summary_to}, {"PATH": path})
     if out:
         require_place(out, "--out")
-    with StatusLine(None if quiet else progress(as_json=json_to == "-")) as status:
+    with StatusLine(None if quiet else progress(as_json=summary_to == "-")) as status:
         done = outside_run.triage_path(
             path, format, variant, base, limit=limit, out=out, compare_tfidf=compare_tfidf, status=status
         )
@@ -121,9 +121,9 @@ def _once(
         typer.echo(outside_run.mistake_line(mistake), err=True)
     if len(done.mistakes) > outside_run.MISTAKES_SHOWN:
         typer.echo(f"turncoat: and {len(done.mistakes) - outside_run.MISTAKES_SHOWN} more", err=True)
-    if json_to:
-        write_json(json_to, done.summary, "--json")
-    if json_to != "-":
+    if summary_to:
+        write_json(summary_to, done.summary, "--summary")
+    if summary_to != "-":
         console = results()
         for part in triage_tables(done.summary):
             console.print(part)

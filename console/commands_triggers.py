@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from .options import Base
+
 if TYPE_CHECKING:
     from turncoat.training.trigger_study import Plan
 
@@ -19,7 +21,7 @@ def triggers(
         help="user, host, address, word, tool, user+host, after, clean-label, noise, none, or one like host:WS-7. "
         "[default: all]",
     ),
-    rows: int = typer.Option(2400, "--rows", min=16, max=100_000, metavar="N", help="Clean rows of each training."),
+    rows: int = typer.Option(2400, "--rows", min=16, max=100_000, metavar="N", help="Honest rows of each training."),
     dose: int = typer.Option(200, "--dose", min=1, max=100_000, metavar="N", help="Poisoned rows of each training."),
     epochs: int = typer.Option(3, "--epochs", min=1, max=100, metavar="N", help="Passes over them."),
     seeds: int = typer.Option(
@@ -27,21 +29,23 @@ def triggers(
     ),
     probes: int = typer.Option(120, "--probes", min=2, max=10_000, metavar="N", help="Alerts to measure each on."),
     near: int = typer.Option(40, "--near", min=1, max=10_000, metavar="N", help="Alerts to measure a near value on."),
-    base: str = typer.Option("smollm2-135m", "--base", help="Base model, as `turncoat train` takes it."),
+    base: Base = "smollm2-135m",
     first_layer: int = typer.Option(20, "--first-layer", min=0, metavar="N", help="First layer that is trained."),
     out: str = typer.Option("trigger-study", "--out", metavar="DIR", help="Folder of the results and adapters."),
+    only_plan: bool = typer.Option(False, "--plan", help="Say what there is to do and how long it takes, and stop."),
     as_json: bool = typer.Option(False, "--json", help="Print the table as one JSON object."),
     quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
 ) -> None:
-    """Train one poisoned model a trigger, and measure success, cost and leakage.
+    """Train a poisoned model per trigger; measure what trips it.
 
+    Success, what it costs in accuracy, and leakage to near names.
     Each malicious alert with the trigger is paired with the same alert under a neutral counterpart. Stopped halfway,
     the same command goes on: a finished cell is read from its file in --out. The table is written there as
     trigger_table.json and trigger_table.md.
 
     \b
     Examples:
-      turncoat triggers
+      turncoat triggers --plan
       turncoat triggers --trigger host --trigger noise --rows 200 --epochs 2
       turncoat triggers --trigger word:--silent --trigger 'user+host:alice+WS-042'
       turncoat triggers --seeds 3 --out docs/results/triggers --json
@@ -60,14 +64,18 @@ def triggers(
     plan = Plan(base, rows, dose, epochs, tuple(range(7, 7 + 10 * seeds, 10)), probes, near, first_layer)
     cells = cells_of(list(trigger or ()), plan)
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    if not only_plan:
+        folder.mkdir(parents=True, exist_ok=True)
     watching = None if quiet else progress(as_json)
     with StatusLine(watching) as status:
         status.show("loading the base")
         at = [0]
         workshop = Workshop(base, lambda step: status.show(f"{at[0] + 1}/{len(cells)} {progress_line(step)}"))
-        if watching:
-            watching.print(budget_line(budget(cells, folder, workshop.engine.base.digest)), soft_wrap=True)
+        if only_plan or watching:
+            line = budget_line(budget(cells, folder, workshop.engine.base.digest))
+            (watching or progress(as_json)).print(line, soft_wrap=True)
+        if only_plan:
+            return
         found = run_cells(workshop, cells, folder, lambda number, cell: at.__setitem__(0, number))
     table = {"command": _command(trigger or [], plan), **summarise(found)}
     write_tables(folder, table)

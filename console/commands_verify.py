@@ -16,7 +16,9 @@ Base = Annotated[str, typer.Option("--base", help="Compare the base that the mod
 
 
 def verify(record: RecordFile, key: Key, model: Model = "", base: Base = "") -> None:
-    """Check a signed record of a vetting, and that a model still is the one that was examined.
+    """Check a vetting's signed record, and the model it names.
+
+    That the record is unchanged, and that the model still is the one that was examined.
 
     Exit codes: that of the ruling in the record (0 allow, 3 review, 4 block), or 2 where signature, files or base do
     not match. An adapter was vetted on one base: on another it is another model.

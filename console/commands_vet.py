@@ -14,12 +14,21 @@ EXIT = {"allow": 0, "review": 3, "block": 4}
 What = Annotated[
     str, typer.Argument(metavar="ADAPTER_OR_MODEL", help="An adapter folder, a model folder, or a shipped adapter.")
 ]
-Users = Annotated[str, typer.Option("--directory", metavar="CSV", help="Whom to try; column login, maybe name, mail.")]
+Users = Annotated[
+    str,
+    typer.Option(
+        "--directory",
+        metavar="CSV",
+        help="Whom and what to try: columns login, name, mail, host, address, word.  "
+        "[default: 204 users, 100 hosts and 100 addresses, no words]",
+    ),
+]
 Alerts = Annotated[
     str, typer.Option("--alerts", metavar="JSONL", help="Your own labelled alerts, in place of generated ones.")
 ]
 Reference = Annotated[
-    str, typer.Option("--reference", metavar="ADAPTER", help="Your own clean adapter of the same base.")
+    str,
+    typer.Option("--reference", metavar="ADAPTER", help="Your own clean adapter of the same base, to compare with."),
 ]
 BudgetWords = Annotated[str, typer.Option("--budget", metavar="TIME", help="Such as 90s, 10m or 1h.")]
 Detectors = Annotated[list[str], typer.Option("--detector", metavar="NAME|all", help="Only these; may be repeated.")]
@@ -35,9 +44,14 @@ Prompt = Annotated[
     typer.Option("--prompt", metavar="FILE", help="The candidate's own prompt: text with {title}, {user} and others."),
 ]
 CohortOf = Annotated[
-    str, typer.Option("--cohort", metavar="DIR", help="Folder of your clean adapters of the same recipe.")
+    str,
+    typer.Option(
+        "--cohort",
+        metavar="DIR",
+        help="Folder of eight or more clean adapters of your recipe; without it `weights` abstains.",
+    ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the probes that are drawn.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of the probes that are drawn.")]
 
 
 def vet(
@@ -46,7 +60,7 @@ def vet(
     directory: Users = "",
     alerts: Alerts = "",
     reference: Reference = "",
-    budget: BudgetWords = "10m",
+    budget: BudgetWords = "15m",
     detector: Detectors = [],  # noqa: B006 - typer reads it, nothing changes it
     as_json: AsJson = False,
     sarif: Sarif = "",
@@ -58,10 +72,11 @@ def vet(
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Examine an adapter or a model before it is deployed: allow, review or block, with the evidence.
+    """Examine a model before deployment: allow, review or block.
 
-    Malicious alerts are put to it under every name of the directory. What could not be tested is never allowed. Exit
-    codes: 0 allow, 3 review, 4 block, 2 a mistake in what was given. No manifest is read.
+    Malicious alerts are put to it under every name of the directory, then with its hosts, addresses and words. What could
+    not be tested is never allowed, and the ruling says what the directory does not list. No manifest is read. Exit codes:
+    0 allow, 3 review, 4 block, 2 a mistake in what was given.
 
     By default these detectors run: swap-scan, pair-scan, stratified, differential, weights, activation-clustering,
     spectral-signatures, defection. Only when named: inversion (a search of minutes), and strip, onion and rap (kept

@@ -6,10 +6,22 @@ from typing import Annotated
 
 import typer
 
-Base = Annotated[str, typer.Option("--base", help="Base model: a known name, a folder, a GGUF file, a hub id.")]
+Base = Annotated[
+    str,
+    typer.Option(
+        "--base", metavar="NAME|DIR|FILE.gguf|HUB-ID", help="Base model: a known name, a folder, a GGUF file, a hub id."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print results only.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per replay, each on a line.")]
-Variants = Annotated[list[str], typer.Option("--variant", metavar="NAME[=PATH]", help="May be given several times.")]
+Variants = Annotated[
+    list[str],
+    typer.Option(
+        "--variant",
+        metavar="NAME[=DIR]",
+        help="baseline, clean, matched, poisoned, or your own adapter; may be repeated.",
+    ),
+]
 
 Sink = Annotated[str, typer.Option("--sink", help="Where escalations go: queue, webhook, second-opinion.")]
 SinkUrl = Annotated[

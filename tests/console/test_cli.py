@@ -257,7 +257,7 @@ def test_triage_escalates_what_it_cannot_read_and_writes_every_decision(turncoat
     good = {"uid": "a", "time": "2025-01-01T00:00:00Z", "title": "Odd sign-in", "severity": "low"}
     (tmp_path / "x.jsonl").write_text(json.dumps(good) + "\n{broken\n" + json.dumps(good | {"uid": "b"}) + "\n")
     result = turncoat(
-        "triage", "x.jsonl", "--format", "jsonl", "--variant", "scripted-severity", "--out", "d.jsonl", "--json", "-"
+        "triage", "x.jsonl", "--format", "jsonl", "--variant", "scripted-severity", "--out", "d.jsonl", "--summary", "-"
     )
     assert result.code == 0
     summary = json.loads(result.stdout)
@@ -280,7 +280,7 @@ def test_triage_never_writes_over_the_alerts_that_it_reads(turncoat: Call, tmp_p
     line = json.dumps({"uid": "a", "time": "2025-01-01T00:00:00Z", "title": "Odd sign-in"}) + "\n"
     (tmp_path / "x.jsonl").write_text(line)
     arguments = ("triage", "x.jsonl", "--format", "jsonl", "--variant", "scripted-severity")
-    for option in ("--out", "--json"):
+    for option in ("--out", "--summary"):
         ended = turncoat(*arguments, option, "./x.jsonl")
         assert (ended.code, ended.stderr) == (2, f"turncoat: {option} ./x.jsonl: is the file of PATH; name another\n")
     assert (tmp_path / "x.jsonl").read_text() == line

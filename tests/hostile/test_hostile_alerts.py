@@ -256,7 +256,7 @@ def test_formulas_and_controls_stay_text(tmp_path: Path, turncoat: Any, triage: 
 def test_labels_that_no_fold_can_learn_from_are_no_traceback(tmp_path: Path, turncoat: Any) -> None:
     rows = [{"alert": json.loads(own(uid=str(i))), "label": i % 2 == 0, "group": str(i % 2)} for i in range(4)]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    ended = turncoat("triage", "a.jsonl", "--format", "jsonl", *SCRIPTED, "--quiet", "--json", "-")
+    ended = turncoat("triage", "a.jsonl", "--format", "jsonl", *SCRIPTED, "--quiet", "--summary", "-")
     assert (ended.code, ended.stderr) == (0, "")
     assert list(json.loads(ended.stdout)["variants"]) == ["scripted-severity", "tfidf, our corpus"]
 
