@@ -6,11 +6,22 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from turncoat.scenarios.errors import RunError
+
+
+class _PlainValues(JsonPlusSerializer):
+    """Reads plain values only: the file may come from anybody, and no class is constructed from it."""
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """Raises ValueError for what is written in another way than ours."""
+        if data[0] not in ("null", "msgpack"):
+            raise ValueError(f"a value of type {data[0][:40]!r}")
+        return super().loads_typed(data)
 
 
 @contextmanager
@@ -31,8 +42,7 @@ def open_checkpoints(path: Path) -> Iterator[SqliteSaver]:
             alone.callback(connection.close)
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("PRAGMA synchronous=NORMAL")
-            # The file may come from anybody: plain values only, no class is ever constructed from it.
-            saver = SqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+            saver = SqliteSaver(connection, serde=_PlainValues(allowed_msgpack_modules=None))
             saver.setup()
             connection.execute("PRAGMA user_version=1")  # a write takes the lock, which is held until the end
             alone.pop_all()

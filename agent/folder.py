@@ -25,6 +25,8 @@ from .journal import parse_object, read_rows
 from .records import Investigation, Settings
 
 MAX_JSON_BYTES = 1 << 26
+_YEARS = (1989, 2101)
+"""Of campaigns, which `scenarios.vocabulary.plausible_day` bounds, with what time zones and long ones add."""
 _PACKAGES = ("turncoat", "torch", "transformers", "langgraph")
 _INVESTIGATION: TypeAdapter[Investigation] = TypeAdapter(Investigation)
 
@@ -196,6 +198,21 @@ def plain_investigation(investigation: Investigation) -> dict[str, Any]:
     return plain
 
 
+def parse_investigation(row: Mapping[str, Any]) -> Investigation:
+    """A row as a record.
+
+    Raises:
+        ValueError: It is not of the form, or says what none of ours says; the message names the fault.
+    """
+    try:
+        found = _INVESTIGATION.validate_python(row)
+    except ValidationError as fault:
+        raise ValueError(_first(fault)) from fault
+    if oddity := _oddity(found):
+        raise ValueError(oddity)
+    return found
+
+
 def parse_investigations(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Investigation]:
     """Rows of `outcomes.jsonl` with their places, as records.
 
@@ -205,11 +222,9 @@ def parse_investigations(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> list[
     found: dict[tuple[str, str, str], Investigation] = {}
     for place, row in rows:
         try:
-            investigation = _INVESTIGATION.validate_python(row)
-        except ValidationError as fault:
-            raise RunError(f"{place}: {_first(fault)}; was the file changed by hand?") from fault
-        if oddity := _oddity(investigation):
-            raise RunError(f"{place}: {oddity}; was the file changed by hand?")
+            investigation = parse_investigation(row)
+        except ValueError as fault:
+            raise RunError(f"{place}: {fault}; was the file changed by hand?") from fault
         if investigation.key in found:
             raise RunError(f"{place}: {' '.join(investigation.key)} is there twice; was the file changed by hand?")
         found[investigation.key] = investigation
@@ -229,6 +244,8 @@ def _oddity(row: Investigation) -> str:
         return "dismissed although a tool failed"
     if decision.simulated_time.tzinfo is None:
         return "decision.simulated_time has no time zone"
+    if not _YEARS[0] <= decision.simulated_time.year <= _YEARS[1]:
+        return f"decision.simulated_time is not from {_YEARS[0]} to {_YEARS[1]}"
     if not all(math.isfinite(e.cost_s) for e in row.evidence):
         return "the cost of evidence is not a number"
     return ""

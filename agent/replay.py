@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -17,7 +18,7 @@ from turncoat.scenarios.records import Alert, AlertStream
 from turncoat.tools.toolbox import Toolbox
 
 from .checkpoints import open_checkpoints
-from .folder import RunFolder, parse_investigations, plain_investigation
+from .folder import RunFolder, parse_investigation, parse_investigations, plain_investigation
 from .graph import Graph, graph_of
 from .journal import Journal
 from .nodes import Desk
@@ -73,7 +74,9 @@ def replay(
         cloud = open_things.enter_context(closing(open_sink(sink, folder.path, sink_options)))
         done = {row.key: row for row in parse_investigations(rows.rows)}
         rows.rows.clear()
-        run = _Run(rows, timings, on_event, done, resumed=bool(done), total=len(order) * len(streams) * len(variants))
+        run = _Run(
+            saver, rows, timings, on_event, done, resumed=bool(done), total=len(order) * len(streams) * len(variants)
+        )
         seats = _seats(streams, variants, settings, policy, cloud, saver, planner)
         for first in range(0, len(order), settings.chunk):
             yield from _chunk(run, variants, seats, order[first : first + settings.chunk])
@@ -83,6 +86,7 @@ def replay(
 class _Run:
     """What changes while a replay goes on."""
 
+    saver: SqliteSaver
     rows: Journal
     timings: Journal
     on_event: OnEvent
@@ -196,15 +200,34 @@ def _walk(run: _Run, seat: _Seat, alert: Alert) -> State:
     config: RunnableConfig = {"configurable": {"thread_id": "/".join((seat.variant, seat.principal, alert.uid))}}
     state = State(**start(alert.uid, seat.variant))
     if run.resumed:
-        left = seat.graph.get_state(config)
-        whole = is_whole(left.values) and left.values["uid"] == alert.uid
-        if whole and not left.next and decision_of(cast(State, left.values)) is not None:
-            return cast(State, dict(left.values))
+        if (left := _left_over(seat, alert, config)) is not None:
+            return left
+        run.saver.delete_thread(config["configurable"]["thread_id"])
     for step in seat.graph.stream(start(alert.uid, seat.variant), config, stream_mode="updates", durability="exit"):
         for stage, change in step.items():
             state.update(cast(State, change or {}))
             if stage not in ACTIONS:
                 run.tell(_event(run, seat, alert, stage, state))
+    return state
+
+
+def _left_over(seat: _Seat, alert: Alert, config: RunnableConfig) -> State | None:
+    """What a killed run had decided, if the checkpoint holds that and it is a sound row of this seat: it may be anybody's."""
+    try:
+        left = seat.graph.get_state(config)
+    except sqlite3.Error:
+        raise
+    except Exception:  # bytes that are no value of ours: each reader below fails in its own way
+        return None
+    if left.next or not is_whole(left.values):
+        return None
+    state = cast(State, dict(left.values))
+    if (state["uid"], state["variant"]) != (alert.uid, seat.variant) or state.get("decision") is None:
+        return None
+    try:
+        parse_investigation(plain_investigation(investigation_of(state, seat.principal)))
+    except ValueError:
+        return None
     return state
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from turncoat.scenarios.errors import InputError
 from turncoat.scenarios.records import Alert
 
 from .backoff import Again, Backoff
@@ -191,7 +192,9 @@ def endpoint(url: str) -> str:
         InputError: As `outbound.checked_url`.
     """
     parsed = checked_url(url)
-    return str(parsed.copy_with(raw_path=parsed.path.rstrip("/").encode("ascii") + b"/chat/completions"))
+    if parsed.query:
+        raise InputError.at("url", "has a query (?...)", "give the address that ends in /v1")
+    return str(parsed.copy_with(raw_path=parsed.raw_path.rstrip(b"/") + b"/chat/completions"))
 
 
 def request(model: str, alert: Alert, investigation: Investigation) -> dict[str, Any]:

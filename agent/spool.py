@@ -194,7 +194,7 @@ class Spool:
     def _check(self) -> str:
         """That every byte is as we would have written it; returns the identity."""
         ask = self._connection.execute
-        objects = sorted(row[0] for row in ask("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        objects = sorted(str(row[0]) for row in ask("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
         made_by_us = objects == sorted(_SCHEMA) and ask("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
         if not made_by_us:
             raise RunError(f"{self.path}: not a spool of turncoat; choose another folder")
@@ -202,7 +202,7 @@ class Spool:
         if (fault := ask("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
             raise RunError(f"{self.path}: {one_line(str(fault))}; was the file changed by hand?")
         identities = [row[0] for row in ask("SELECT identity FROM spool LIMIT 2")]
-        if len(identities) != 1 or not _IDENTITY.fullmatch(identities[0]):
+        if len(identities) != 1 or not _IDENTITY.fullmatch(str(identities[0])):
             raise RunError(f"{self.path}: has no identity of its own; was the file changed by hand?")
         return str(identities[0])
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from turncoat.models.classifier import AlertClassifier, Case, Verdict
+from turncoat.models.prompt import cuts_required
 from turncoat.scenarios.enterprise import World
 from turncoat.scenarios.errors import Mistake, RunError
 from turncoat.scenarios.formats import LabelledAlert
@@ -54,13 +55,15 @@ class ScoredBefore:
 
     def classify(self, cases: Sequence[Case]) -> list[Verdict | None]:
         """The score of each case; None for an alert that has none."""
-        return [self._verdict(self.scores.get(case.alert.uid)) for case in cases]
+        return [self._verdict(case) for case in cases]
 
-    def _verdict(self, score: float | None) -> Verdict | None:
+    def _verdict(self, case: Case) -> Verdict | None:
+        score = self.scores.get(case.alert.uid)
         if score is None:
             return None
         # A probability has no logits of its own; the margin is the distance from a half, twice.
-        return Verdict("malicious" if score >= 0.5 else "benign", score, 2 * score - 1, self.fingerprint, tokens=0)
+        return Verdict("malicious" if score >= 0.5 else "benign", score, 2 * score - 1, self.fingerprint, tokens=0,
+                       lost_required=cuts_required(case))  # fmt: skip
 
 
 class NoCloud:

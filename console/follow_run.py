@@ -125,6 +125,8 @@ def _identity(order: FollowOrder) -> str:
 def _source(order: FollowOrder, state: StateFolder) -> Source:
     if order.path != STANDARD_INPUT:
         return FileFollower(Path(order.path), state.spot)
+    if sys.stdin is None:
+        raise InputError.at("-", "standard input is closed", "pipe alerts into it, or name a file")
     leftover = state.pending.leftover(state.spot) if state.spot else b""
     reader = StreamReader(sys.stdin.fileno(), spot=state.spot, leftover=leftover, keep=state.pending.keep)
     state.pending.begin(reader.spot, leftover)

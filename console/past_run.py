@@ -14,6 +14,7 @@ from turncoat.scenarios.errors import RunError
 from turncoat.scenarios.loader import load_campaign
 from turncoat.scenarios.records import AlertStream
 from turncoat.scenarios.schema import Campaign
+from turncoat.scenarios.vocabulary import quoted
 
 from .campaign_run import ABLATION_FOLDER, CAMPAIGN_FILE, Plan, comparison_of
 from .run_order import read_order
@@ -52,7 +53,11 @@ def read_run(path: Path) -> PastRun:
     streams, truths = plan.streams()
     streams = {name: stream for name, stream in streams.items() if name in manifest.streams}
     _check(path, manifest, plan, streams)
-    outcomes = score(RunFolder(path, manifest).investigations(), truths, streams)
+    rows = RunFolder(path, manifest).investigations()
+    if strange := next((row.variant for row in rows if row.variant not in manifest.variants), ""):
+        fault = f"holds rows of {quoted(strange)}, which the manifest does not name"
+        raise RunError(f"{path / 'outcomes.jsonl'}: {fault}; was the file changed by hand?")
+    outcomes = score(rows, truths, streams)
     below, bare = path / ABLATION_FOLDER, list[Outcome]()
     if (below / "manifest.json").exists():
         bare = score(RunFolder.open(below).investigations(), truths, streams)

@@ -164,6 +164,8 @@ class Exercise:
             raise InputError.at("name", f"a name has 1 to {MAX_NAME} characters", "choose another")
         if (role, name) in self._state.participants:
             return []
+        if len(self._state.log) >= MAX_ACTS and role != "facilitator":
+            raise InputError.at("name", f"the log holds {MAX_ACTS:,} events, and takes nobody else", "end the exercise")
         self._record(role, name, Draft(self._now, "joined", {}))
         return self.events(self._state.seq - 1)
 

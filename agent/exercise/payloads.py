@@ -61,11 +61,9 @@ _PAYLOADS: Mapping[str, type[BaseModel]] = {
 
 def check_payload(kind: str, payload: Mapping[str, Any]) -> None:
     """Raises ValueError unless the payload is exactly what an exercise records for that kind."""
-    model = (
-        _RESULTS[str(payload.get("kind"))]
-        if kind == "result" and payload.get("kind") in _RESULTS
-        else _PAYLOADS.get(kind)
-    )
+    about = payload.get("kind")
+    of_result = kind == "result" and isinstance(about, str) and about in _RESULTS
+    model = _RESULTS[str(about)] if of_result else _PAYLOADS.get(kind)
     if model is None or model.model_validate(payload).model_dump(mode="json") != payload:
         raise ValueError(f"not what is recorded of {kind!r}")
     if kind == "ask" and payload["tool"] not in TOOLS:

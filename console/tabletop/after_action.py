@@ -9,7 +9,7 @@ from typing import Any
 
 from turncoat.agent.comparison import PrincipalFigures
 from turncoat.agent.exercise.after_action import RATINGS, AfterAction, after_action
-from turncoat.agent.exercise.draft import Draft, proposed, read_draft, write_draft
+from turncoat.agent.exercise.draft import DRAFT_FILE, Draft, proposed, read_draft, write_draft
 from turncoat.agent.exercise.material import Material
 from turncoat.agent.exercise.records import Occurrence
 from turncoat.agent.exercise.team import TEAM
@@ -48,8 +48,9 @@ def write_report(folder: Path, material: Material, events: Sequence[Occurrence])
 
 def leave_draft(folder: Path, material: Material, events: Sequence[Occurrence]) -> Path:
     """The file of the draft, written as the figures propose it if there is none yet; one that is there is left alone."""
-    draft = read_draft(folder) or proposed(after_action(material, events))
-    return write_draft(folder, draft)
+    if read_draft(folder) is None:
+        write_draft(folder, proposed(after_action(material, events)))
+    return folder / DRAFT_FILE
 
 
 def report_html(after: AfterAction, draft: Draft) -> str:

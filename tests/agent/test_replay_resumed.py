@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -175,6 +176,66 @@ def test_a_tampered_checkpoint_is_not_gone_on_with(tmp_path: Path, streams: dict
         database.execute("UPDATE checkpoints SET checkpoint = ?", (blob.replace(b"decision", b"derision"),))
     run(tmp_path, streams, Batching())
     assert contents(tmp_path) == before
+
+
+def _values(database: sqlite3.Connection) -> tuple[tuple[str, str, str], dict[str, Any]]:
+    """The key of the last investigation's checkpoint, and what it holds."""
+    thread, one, kind, blob = database.execute(
+        "SELECT thread_id, checkpoint_id, type, checkpoint FROM checkpoints ORDER BY rowid DESC LIMIT 1"
+    ).fetchone()
+    return (thread, one, kind), JsonPlusSerializer().loads_typed((kind, blob))
+
+
+FORGED: dict[str, dict[str, object]] = {
+    "a dismissal without a verdict": {"verdict": None},
+    "an action made up": {"decision": {"action": "nonsense"}},
+    "no time zone": {"decision": {"simulated_time": "2026-03-02T11:00:00"}},
+    "a time far off": {"decision": {"simulated_time": "9999-12-31T23:59:59-14:00"}},
+    "another variant": {"variant": "ghost"},
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_state_is_investigated_anew(tmp_path: Path, streams: dict[str, AlertStream], name: str) -> None:
+    run(tmp_path, streams, Batching())
+    before = contents(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "checkpoints.sqlite", isolation_level=None)) as database:
+        (thread, one, _), checkpoint = _values(database)
+        held = checkpoint["channel_values"]
+        for key, value in FORGED[name].items():
+            held[key] = {**held[key], **value} if isinstance(value, dict) else value
+        if name == "a dismissal without a verdict":
+            held["decision"] = {**held["decision"], "action": "dismiss", "forced": False}
+        kind, blob = JsonPlusSerializer().dumps_typed(checkpoint)
+        database.execute("UPDATE checkpoints SET type = ?, checkpoint = ? WHERE thread_id = ? AND checkpoint_id = ?",
+                         (kind, blob, thread, one))  # fmt: skip
+    _without(tmp_path, thread)
+    run(tmp_path, streams, Batching())
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(("kind", "blob"), [("msgpack", b"\xc1\xff"), ("json", b"{}"), ("pickle", b"x"), ("odd", b"")])
+def test_bytes_that_are_no_state_are_not_read(
+    tmp_path: Path, streams: dict[str, AlertStream], kind: str, blob: bytes
+) -> None:
+    run(tmp_path, streams, Batching())
+    before = contents(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "checkpoints.sqlite", isolation_level=None)) as database:
+        (thread, one, _), _ = _values(database)
+        database.execute("UPDATE checkpoints SET type = ?, checkpoint = ? WHERE thread_id = ? AND checkpoint_id = ?",
+                         (kind, blob, thread, one))  # fmt: skip
+    _without(tmp_path, thread)
+    run(tmp_path, streams, Batching())
+    assert contents(tmp_path) == before
+
+
+def _without(folder: Path, thread: str) -> None:
+    """Takes the row of an investigation out of the folder, and all that came after it."""
+    variant, principal, uid = thread.split("/")
+    lines = (folder / "outcomes.jsonl").read_text().splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines]
+    mine = [(row["variant"], row["principal"], row["uid"]) for row in rows].index((variant, principal, uid))
+    (folder / "outcomes.jsonl").write_text("".join(lines[:mine]))
 
 
 def test_a_checkpoint_that_an_interruption_left_without_a_decision_is_not_gone_on_with(

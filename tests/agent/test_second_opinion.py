@@ -216,6 +216,12 @@ def test_a_model_must_be_named(tmp_path: Path) -> None:
         open_sink("second-opinion", tmp_path, SinkOptions("https://example.org/v1"))
 
 
+def test_an_address_keeps_its_escapes_and_has_no_query() -> None:
+    assert endpoint("https://example.org/%C3%A4/v1") == "https://example.org/%C3%A4/v1/chat/completions"
+    with pytest.raises(InputError, match="has a query"):
+        endpoint("https://example.org/v1?key=1")
+
+
 @pytest.mark.parametrize("url", ["https://example.org/v1", "https://example.org/v1/"])
 def test_completions_are_asked_for_below_the_address_of_the_server(url: str) -> None:
     assert endpoint(url) == "https://example.org/v1/chat/completions"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -146,3 +147,10 @@ def test_progress_counts_everything_that_came_in() -> None:
 def test_auc_counts_ties_half_and_needs_both_labels() -> None:
     assert roc_auc([(0.9, True), (0.5, True), (0.5, False), (0.1, False)]) == 0.875
     assert roc_auc([(0.9, True)]) is None
+
+
+def test_a_score_for_an_alert_that_was_cut_does_not_dismiss_it() -> None:
+    long = item("a", "low", False)
+    cut = replace(long, alert=replace(long.alert, activity="x" * 400))
+    (decided,) = triage([cut], {"s": ScoredBefore("x", {"a": 0.1})})
+    assert (decided.decision.action, decided.decision.forced) == ("escalate", True)

@@ -191,3 +191,11 @@ def test_the_summary_counts_this_process_and_all_together() -> None:
         "sent: 29 delivered, 1 waiting, 0 refused",
         "State: here (started again with the same --state, it goes on from here)",
     ]
+
+
+def test_a_closed_standard_input_is_a_mistake(tmp_path: Path) -> None:
+    program = "import sys; sys.stdin = None; from turncoat.console.cli import main; main()"
+    command = [sys.executable, "-c", program, "triage", "-", "--format", "jsonl", "--variant", "scripted-severity"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "standard input is closed" in done.stderr

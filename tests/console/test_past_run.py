@@ -63,6 +63,13 @@ def test_a_run_that_lacks_rows_is_not_complete(run: Path) -> None:
     assert len(past.outcomes) == len(rows) - 3
 
 
+def test_rows_of_a_variant_that_the_manifest_does_not_name_are_refused(run: Path) -> None:
+    file = run / "outcomes.jsonl"
+    file.write_text(file.read_text().replace('"variant":"scripted-blind"', '"variant":"ghost"', 1))
+    with pytest.raises(RunError, match="holds rows of 'ghost'"):
+        read_run(run)
+
+
 def test_a_folder_of_runs_stands_for_all_of_them(run: Path) -> None:
     assert run_folders([run.parent, run]) == [run]
     assert [past.path for past in read_runs([run.parent])] == [run]

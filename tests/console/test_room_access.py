@@ -163,6 +163,7 @@ def test_form_tokens_differ_by_role(tmp_path: Path) -> None:
     access = opened(tmp_path)
     assert access.sealed("analyst", access.form_token("analyst"))
     assert not access.sealed("facilitator", access.form_token("analyst"))
+    assert not access.sealed("analyst", "\u00e9")
 
 
 @pytest.mark.parametrize(

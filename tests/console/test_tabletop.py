@@ -107,6 +107,16 @@ def test_a_mistake_ends_with_its_cure(turncoat: Call, arguments: tuple[str, ...]
     assert "Traceback" not in ended.stderr
 
 
+def test_a_draft_that_is_there_is_left_as_it_is(turncoat: Call, theft: Path) -> None:
+    turncoat("tabletop", str(theft), *SCRIPTED, "--solo", "--out", "ex")
+    assert turncoat("tabletop", "report", "ex").code == 0
+    draft = Path("ex", DRAFT_FILE)
+    draft.write_text(f"# said by the team\n{draft.read_text()}")
+    before = draft.read_text()
+    assert turncoat("tabletop", "report", "ex").code == 0
+    assert draft.read_text() == before
+
+
 def test_a_broken_draft_is_refused_with_its_line(turncoat: Call, theft: Path) -> None:
     turncoat("tabletop", str(theft), *SCRIPTED, "--solo", "--out", "ex")
     Path("ex", DRAFT_FILE).write_text("schema: 1\nimprovements:\n  - {area: Sampling, due: soon}\nratings: {find: X}\n")

@@ -131,10 +131,9 @@ def form_of(deed: Deed, exercise: Exercise, view: PlayerView, alert: AlertView |
 def cost_words(form: DeedForm, typed: Mapping[str, str], exercise: Exercise, view: PlayerView) -> str:
     """How long it takes and when it is done, in simulated time; said before it is done."""
     try:
-        takes = cost_of(form.deed.kind, form.payload(typed), exercise.material)
-    except ValueError:  # a number that is still being typed
+        return cost_told(cost_of(form.deed.kind, form.payload(typed), exercise.material), exercise, view)
+    except (ValueError, OverflowError):  # a number that is still being typed
         return ""
-    return cost_told(takes, exercise, view)
 
 
 def cost_told(takes: timedelta | None, exercise: Exercise, view: PlayerView) -> str:

@@ -147,7 +147,7 @@ class Access:
 
     def sealed(self, role: str, given: str) -> bool:
         """Whether that is the role's form token."""
-        return hmac.compare_digest(self.form_token(role), given)
+        return hmac.compare_digest(self.form_token(role).encode(), given.encode("utf-8", "replace"))
 
     def sessions(self) -> tuple[Session, ...]:
         """Everybody in the room, in the order in which they came."""

@@ -55,6 +55,9 @@ async def join(request: Request) -> Response:
     role = role_of(admitted.session.role)
     try:
         room.exercise.join(role, form.name)
+    except InputError as fault:
+        room.access.remove(admitted.session.id)
+        return _page(request, f"{fault}", form.name, status=503)
     except (OSError, RunError):
         room.access.remove(admitted.session.id)
         raise

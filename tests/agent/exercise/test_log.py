@@ -144,6 +144,10 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
         _rows(lambda rows: _named(rows, "result").update(kind="bribe")),
         "not what is recorded of 'result'",
     ),
+    "result of no kind": (
+        _rows(lambda rows: _named(rows, "result").update(kind=[])),
+        "not what is recorded of 'result'",
+    ),
     "no payload": (_rows(lambda rows: rows[1].update(payload=[])), "not an event"),
     "not JSON": (lambda folder: (folder / EVENTS_FILE).write_text("{\n"), "not a JSON object"),
     "no manifest": (lambda folder: (folder / MANIFEST_FILE).unlink(), "no exercise"),
@@ -203,6 +207,8 @@ def test_a_full_log_takes_no_more_of_players_and_still_comes_to_its_end(
     with opened(tmp_path) as exercise:
         with pytest.raises(InputError, match="the log holds 1 events"):
             exercise.act("lead", "note", {"text": "flood"})
+        with pytest.raises(InputError, match="takes nobody else"):
+            exercise.join("lead", "somebody new")
         exercise.run_to(at(2, 18))
         assert exercise.state.mode == "ended"
 
