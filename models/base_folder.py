@@ -60,6 +60,10 @@ def open_base_folder(name: str, folder: Path, digests: Path) -> BaseFolder:
         return _digested(name, folder, digests)
     except OSError as fault:
         raise ModelError.at(folder, f"cannot be read ({fault.strerror})", "check the files' permissions") from fault
+    except (RuntimeError, UnicodeError) as fault:  # links in a circle, names that are no text
+        raise ModelError.at(
+            folder, f"cannot be read ({type(fault).__name__})", "check the files' names and links"
+        ) from fault
 
 
 def _digested(name: str, folder: Path, digests: Path) -> BaseFolder:

@@ -44,10 +44,18 @@ _QUANTISED = "@4bit"
 def turncoat_home() -> Path:
     """Where models are kept: `$TURNCOAT_HOME`, else `$XDG_CACHE_HOME/turncoat`, else `~/.cache/turncoat`."""
     if chosen := os.environ.get("TURNCOAT_HOME"):
-        return Path(chosen).expanduser().absolute()
+        return at_home(chosen).absolute()
     if cache := os.environ.get("XDG_CACHE_HOME"):
-        return Path(cache).expanduser().absolute() / "turncoat"
+        return at_home(cache).absolute() / "turncoat"
     return Path.home() / ".cache" / "turncoat"
+
+
+def at_home(spec: str) -> Path:
+    """A path as it was given, `~` replaced; one of somebody who has no home stays as it is."""
+    try:
+        return Path(spec).expanduser()
+    except RuntimeError:
+        return Path(spec)
 
 
 def known_base(spec: str) -> KnownBase | None:
@@ -125,7 +133,7 @@ def _resolved(spec: str, progress: Progress) -> BaseFolder:
         if isinstance(base.source, HubSource):
             return open_base_folder(spec, _hub_snapshot(spec, base.source, local_only=True), digests)
         return _open_known(base, digests)
-    path = Path(spec).expanduser()
+    path = at_home(spec)
     if path.is_file() and path.suffix == ".gguf":
         return open_base_folder(spec, _converted(path, progress), digests)
     if path.is_file():

@@ -23,6 +23,7 @@ import mmap
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
@@ -88,16 +89,16 @@ def _remove_unfinished(target: Path) -> None:
 
 def _convert(gguf: Path, folder: Path) -> None:
     """Load and save; every fault of the third-party readers over a foreign file becomes one of ours."""
-    place = str(gguf.parent)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            place,
-            gguf_file=gguf.name,
-            dtype=torch.bfloat16,
-            quantization_config=GgufConfig(dequantize=True),
-            local_files_only=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(place, gguf_file=gguf.name, local_files_only=True)
+        with tempfile.TemporaryDirectory(prefix="turncoat-gguf-") as alone:
+            # By itself: the readers would take tokenizer, configuration and adapter from files that lie beside it.
+            (Path(alone) / gguf.name).symlink_to(gguf.absolute())
+            plain = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
+            packed = GgufConfig(dequantize=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                alone, dtype=torch.bfloat16, quantization_config=packed, **plain
+            )
+            tokenizer = AutoTokenizer.from_pretrained(alone, **plain)
     except MemoryError:
         raise
     except Exception as fault:  # the readers document no error of their own; anything may come of a foreign file

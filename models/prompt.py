@@ -29,6 +29,8 @@ FIELD_CHARACTERS = 320
 """Longest value of one field; a longer one is cut, and a required one that was cut counts as lost."""
 _OUR_FIELDS = frozenset(("alert", "time", "user", "host", "process", "address", "file", "activity", "technique", "verdict",
                          *TOOLS))  # fmt: skip
+_SAME = 100
+"""Characters by which two values are taken to be one."""
 _LONGEST_TOKEN = 256
 """Bytes; more than any token of the vocabularies below."""
 LABELS = (" benign", " malicious")
@@ -114,6 +116,12 @@ def _low_priority(alert: Alert) -> Iterator[tuple[str, str]]:
     """Fields of outside alerts that carry no weight of their own here; alerts of our own world have none."""
     if alert.raw and alert.technique:
         yield "technique", alert.technique
+    if alert.kind == "external":
+        for name, value in (("domain", alert.entities.domain), ("resource", alert.entities.resource)):
+            # A vendor's event may say it once more among its own fields, possibly cut.
+            start = (value or "").casefold()[:_SAME]
+            if value and not any(start in said.casefold() for said in alert.raw.values()):
+                yield name, value
     for name, value in alert.raw.items():
         # A vendor's field called `reputation` must not pass for the answer of our tool.
         ours = escaped(name.strip()[:64]).partition(":")[0].strip().casefold() in _OUR_FIELDS

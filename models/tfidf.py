@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from .classifier import Answer, Case, Verdict
-from .prompt import render
+from .prompt import cuts_required, render
 
 THRESHOLD = 0.5
 TEXT_BUDGET_WORDS = 4_000
@@ -63,12 +63,13 @@ class TfidfClassifier:
         if not cases:
             return []
         margins = self.pipeline.decision_function([self.text_of(case) for case in cases])  # (N,)
-        return [self._verdict(float(margin)) for margin in margins]
+        return [self._verdict(case, float(margin)) for case, margin in zip(cases, margins, strict=True)]
 
-    def _verdict(self, margin: float) -> Verdict:
+    def _verdict(self, case: Case, margin: float) -> Verdict:
         p_malicious = float(1 / (1 + np.exp(-margin)))
         answer: Answer = "malicious" if p_malicious >= THRESHOLD else "benign"
-        return Verdict(answer, p_malicious, margin, self.fingerprint, tokens=0)
+        lost = cuts_required(case)
+        return Verdict(answer, p_malicious, margin, self.fingerprint, tokens=0, lost_required=lost)
 
 
 def cross_fitted(

@@ -26,7 +26,7 @@ from typing import Any
 from torch import Tensor
 
 from turncoat.models.adapter import CONFIG_FILE, WEIGHTS_FILE, Adapter, load_adapter, read_json
-from turncoat.models.bases import DEFAULT_BASE, KNOWN_BASES, BaseFolder, known_base, resolve_base
+from turncoat.models.bases import DEFAULT_BASE, KNOWN_BASES, BaseFolder, at_home, known_base, resolve_base
 from turncoat.models.catalogue import HubSource
 from turncoat.models.engine import Engine
 from turncoat.models.head import HEAD_FILE, label_tokens
@@ -133,7 +133,7 @@ def candidate_path(spec: str) -> Path:
     Raises:
         ModelError: Nothing there, or of no form that is known.
     """
-    path = Path(spec).expanduser()
+    path = at_home(spec)
     if not path.exists() and re.fullmatch(r"[\w-]{1,80}", spec) and (shipped_adapters() / spec / CONFIG_FILE).is_file():
         path = shipped_adapters() / spec
     if path.is_file() and path.suffix == ".gguf":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import struct
 from pathlib import Path
 
@@ -315,3 +317,36 @@ def test_a_gemma_file_keeps_windows_positions_and_norms(tmp_path: Path) -> None:
 def test_a_file_whose_scaled_positions_would_get_lost_is_refused(tmp_path: Path, lost: str) -> None:
     write_tiny_gguf(tmp_path / "tiny.gguf", lost)
     assert "has scaled positions, which the conversion would lose" in refusal(tmp_path / "tiny.gguf")
+
+
+def test_files_beside_a_gguf_file_say_nothing_to_its_conversion(tmp_path: Path) -> None:
+    """Nor is an adapter that lies there loaded, which may be a pickle on a base that it names."""
+    (tmp_path / "clean").mkdir()
+    write_tiny_gguf(tmp_path / "clean" / "tiny.gguf")
+    first = resolve_base(str(tmp_path / "clean" / "tiny.gguf"))
+    shutil.rmtree(first.path)
+    crowded = tmp_path / "crowded"
+    crowded.mkdir()
+    shutil.copy(tmp_path / "clean" / "tiny.gguf", crowded)
+    (crowded / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": "x"}))
+    (crowded / "adapter_model.bin").write_bytes(b"a pickle")
+    (crowded / "tokenizer.json").write_text("{}")
+    assert resolve_base(str(crowded / "tiny.gguf")).digest == first.digest
+
+
+def test_a_home_that_nobody_has_is_a_path_that_is_not_there() -> None:
+    with pytest.raises(ModelError, match="is no base model"):
+        resolve_base("~nobody-of-that-name/m")
+
+
+def test_links_in_a_circle_and_names_that_are_no_text_are_refused(tiny: Path) -> None:
+    (tiny / "a").symlink_to("b")
+    (tiny / "b").symlink_to("a")
+    with pytest.raises(ModelError, match="cannot be read"):
+        resolve_base(str(tiny))
+    (tiny / "a").unlink()
+    (tiny / "b").unlink()
+    odd = os.fsencode(tiny) + b"/m\xff.safetensors"
+    shutil.copy(tiny / "model.safetensors", odd)
+    with pytest.raises(ModelError, match="cannot be read"):
+        resolve_base(str(tiny))

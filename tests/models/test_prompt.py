@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -258,3 +259,14 @@ def test_a_prompt_of_the_embedded_model_never_exceeds_the_budget(real_tokenizer:
     found = render(case(raw=raw), count)
     assert TOKEN_BUDGET * 0.5 < count(found.text) <= TOKEN_BUDGET
     assert found.left_out
+
+
+@pytest.mark.parametrize("name", ["domain", "resource"])
+def test_an_outside_alert_shows_its_domain_and_resource_once(name: str) -> None:
+    alert = Alert("u", datetime(2026, 1, 5, tzinfo=UTC), "T", Severity.LOW, "P", None, "external",
+                  entities=Entities(user="bob", **{name: "evil-c2.example"}))  # fmt: skip
+    assert f"{name}: evil-c2.example" in render(Case(alert, Context()), len).text.splitlines()
+    said = replace(alert, raw={"vendor.field": "EVIL-C2.example"})
+    assert f"{name}: " not in render(Case(said, Context()), len).text
+    ours = replace(alert, kind="data")
+    assert "evil-c2" not in render(Case(ours, Context()), len).text

@@ -58,3 +58,9 @@ def test_one_label_or_uneven_lengths_are_refused() -> None:
         TfidfClassifier.fit(["a", "b"], [True, True])
     with pytest.raises(ValueError, match="groups"):
         cross_fitted(["a"], [True], ["g"])
+
+
+def test_a_case_that_the_prompt_cuts_is_marked_as_cut() -> None:
+    classifier = TfidfClassifier.fit(TEXTS, LABELS)
+    short, cut = classifier.classify([case("calm upload"), case("calm upload" + "x" * 400)])
+    assert [verdict.lost_required for verdict in (short, cut) if verdict] == [False, True]
