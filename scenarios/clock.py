@@ -42,19 +42,23 @@ class Calendar:
         return {id_: self._when(step, by_id, seed, known) for id_, step in by_id.items()}
 
     def _when(self, step: Step, by_id: Mapping[str, Step], seed: int, known: dict[str, datetime]) -> datetime:
-        if step.id not in known:
-            known[step.id] = self._drawn(step, by_id, seed, known)
+        chain = [step]
+        while chain[-1].id not in known and (after := chain[-1].after) is not None:
+            chain.append(by_id[after.step])
+        # From the first of the chain on: hundreds of steps may wait for one another.
+        for one in reversed(chain):
+            if one.id not in known:
+                known[one.id] = self._drawn(one, seed, known)
         return known[step.id]
 
-    def _drawn(self, step: Step, by_id: Mapping[str, Step], seed: int, known: dict[str, datetime]) -> datetime:
+    def _drawn(self, step: Step, seed: int, known: Mapping[str, datetime]) -> datetime:
         rng = random.Random(f"{self.campaign.id}/{seed}/step/{step.id}/time")
         seconds = 60 * step.jitter_minutes
         jitter = timedelta(seconds=rng.randint(-seconds, seconds))
         if step.after is None:
             return self.moment(step.at or "D1 00:00") + jitter
-        before = self._when(by_id[step.after.step], by_id, seed, known)
         # A jitter never turns the order of two steps around.
-        return before + max(offset_of(step.after.offset) + jitter, timedelta(minutes=1))
+        return known[step.after.step] + max(offset_of(step.after.offset) + jitter, timedelta(minutes=1))
 
     def outages(self, moment: datetime) -> Mapping[str, str]:
         """The tools that fail at that moment, and how."""

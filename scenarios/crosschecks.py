@@ -23,6 +23,8 @@ NEEDS: Mapping[str, tuple[str, frozenset[str]]] = {
 
 MAX_STEPS = 500
 """A campaign has about twenty. Chains of steps cost their length squared."""
+MOST_PEOPLE = 500
+"""Named in a file, twins and aliases among them; some thousands would not find room in the company's networks."""
 
 Path = tuple[str | int, ...]
 Found = Iterator[tuple[Path, str, str]]
@@ -119,13 +121,16 @@ def _circles(id_: str, parents: Mapping[str, str]) -> bool:
 def _names(campaign: Mapping[str, Any]) -> Found:
     """Every principal and every further person has a login of their own."""
     actor = campaign.get("actor")
-    seen = {actor.get("login")} if isinstance(actor, Mapping) else set()
+    own = actor.get("login") if isinstance(actor, Mapping) else None
+    seen = {own} if isinstance(own, str) else set()
     other = campaign.get("counterfactuals")
     if isinstance(other, Mapping) and other.get("no_name") is True:
         seen.add(NAMELESS_LOGIN)
     named = [(("entities", "people", i), p) for i, p in listed(campaign.get("entities"), "people")]
     named += [(("counterfactuals", "twins", i), p) for i, p in listed(other, "twins")]
     named += [(("counterfactuals", "aliases", i), p) for i, p in listed(other, "aliases")]
+    if len(named) > MOST_PEOPLE:
+        yield ("entities", "people"), f"more than {MOST_PEOPLE} people are named", "leave those to the company's own"
     for path, person in named:
         login = person.get("login")
         if isinstance(login, str) and login in seen:

@@ -69,7 +69,7 @@ def _hours(plan: Mapping[str, Any], campaign: Campaign) -> Found:
 
 def _sortable(moment: str) -> tuple[int, str]:
     day, _, clock = moment.partition(" ")
-    return (int(day[1:]) if day[1:].isdigit() else 0, clock)
+    return (int(day[1:]) if day[1:].isascii() and day[1:].isdigit() else 0, clock)
 
 
 def _moments(path: Path, value: Any) -> Iterator[tuple[Path, str]]:

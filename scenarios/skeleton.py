@@ -131,7 +131,10 @@ def _slug(text: str, taken: set[str]) -> str:
 
 def _scalar(id_: str) -> str:
     """An id as YAML reads it back: `null`, `2024-01-01` and `123` are no text without quotes."""
-    return id_ if isinstance(yaml.safe_load(id_), str) else f'"{id_}"'
+    try:
+        return id_ if isinstance(yaml.safe_load(id_), str) else f'"{id_}"'
+    except ValueError:  # such as `2024-13-45`, which looks like a day and is none
+        return f'"{id_}"'
 
 
 def _line(text: str, limit: int) -> str:

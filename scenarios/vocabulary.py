@@ -75,7 +75,7 @@ def _known(what: str, options: Callable[[], Iterable[str]]) -> Any:
 
 def _matching(pattern: str, what: str, cure: str) -> Any:
     def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
+        if not re.fullmatch(pattern, text, re.ASCII):
             raise _fault(f"{quoted(text)} is no {what}", cure)
         return text
 

@@ -75,6 +75,13 @@ class _Loader(_SAFE):  # type: ignore[misc]
         "tag:yaml.org,2002:int": _integer,
     }
 
+    def flatten_mapping(self, node: Any) -> None:
+        """Refuses merge keys: each may copy ten others, and those ten more."""
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, "merge keys (<<) are not read", key.start_mark)
+        super().flatten_mapping(node)
+
 
 def _load_rule(file: Path) -> Any:
     """The file's YAML, or the mistake that it holds."""

@@ -94,6 +94,7 @@ FINDINGS: dict[str, tuple[dict[str, object], str]] = {
 }
 
 BOMB = "x0: &x0 [a, b]\n" + "".join(f"x{n}: &x{n} [" + ", ".join([f"*x{n - 1}"] * 9) + "]\n" for n in range(1, 12))
+MERGES = "x0: &x0 {a: b}\n" + "".join(f"x{n}: &x{n} {{<<: [{', '.join([f'*x{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
 RULES: dict[str, tuple[str | bytes, str]] = {
     "broken YAML": ("Tests: [unclosed", "h.yml:2:1: not valid YAML"),
     "tabs": ("Tests:\n\t- x", "h.yml:2:1: not valid YAML"),
@@ -101,6 +102,7 @@ RULES: dict[str, tuple[str | bytes, str]] = {
     "an integer without digits": (RULE + 'Threshold: !!int ""\n', "cannot be read (IndexError"),
     "a timestamp that is none": (RULE + "CreatedAt: !!timestamp soon\n", "cannot be read (AttributeError"),
     "a number of 24,000 digits": (RULE.replace("user: carol", "n: 0x" + "f" * 20_000), "a number of more than 4,000 digits"),
+    "a bomb of merges": (MERGES + RULE, "not valid YAML (merge keys (<<) are not read)"),
     "a bomb as title": (BOMB + RULE.replace("DisplayName: Delete", "DisplayName: *x11"), "`DisplayName` is not text"),
     "a bomb as id": (BOMB + RULE.replace("Cloud.Delete", "*x11"), "`RuleID` is not text"),
     "a bomb in pairs": (BOMB + RULE.replace("user: carol", "user: !!pairs [a: *x11]"), "not valid YAML"),

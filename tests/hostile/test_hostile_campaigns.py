@@ -39,6 +39,12 @@ def steps(count: int) -> Callable[[str], str]:
     return lambda text: text.replace("counterfactuals:", f"{chain}counterfactuals:")
 
 
+def people(count: int) -> Callable[[str], str]:
+    """So many named people."""
+    lines = "".join(f"    - {{name: P Q, login: p{i}, department: Finance, role: analyst}}\n" for i in range(count))
+    return lambda text: f"{text}entities:\n  people:\n{lines}"
+
+
 MISTAKES: dict[str, tuple[Callable[[str], str | bytes], str]] = {
     "broken YAML": (lambda _: "schema: [1, 2", ":1:14: while parsing a flow sequence"),
     "tabs for indentation": (instead("    title: Taking", "\ttitle: Taking"), ":13:1: while scanning for the next token"),
@@ -86,6 +92,9 @@ MISTAKES: dict[str, tuple[Callable[[str], str | bytes], str]] = {
     "a name of blanks": (instead("Nora Keller", '"  "'), "the text is blank; write at least one word"),
     "a twin that is the actor": (instead("login: nora", "login: alice"), "login 'alice' is taken"),
     "a twin that is nobody": (instead("login: nora}]", "login: u4711}]\n  no_name: true"), "login 'u4711' is taken"),
+    "a login that is a mapping": (instead("login: alice", "login: {a: b}"), "login"),
+    "a time in other digits": (instead("D1 11:00", "D1 1\uff11:00"), "is no time"),
+    "5,000 people": (people(5_000), "more than 500 people are named"),
     "a schema of the future": (instead("schema: 1", "schema: 2"), ":1:9: schema: input should be 1; found 2"),
     "another ATT&CK": (instead('"18.1"', '"99"'), ":2:17: ATT&CK 99 is not at hand"),
     "a chain of 600 steps": (steps(600), ":12:3: 602 steps are more than 500"),
@@ -151,6 +160,16 @@ def test_controls_in_a_sound_campaign_reach_no_terminal(
     ended = turncoat("run", "c.yaml", "--variant", "scripted-severity")
     assert ended.code == 0
     assert "nora: Bulk read from file share: scripted-severity escalate" in ended.stdout
+
+
+def test_a_chain_told_from_its_end_is_sound(campaign: str, tmp_path: Path, turncoat: Callable[..., Any]) -> None:
+    """Each step waits for the next one in the file."""
+    text = steps(490)(campaign)
+    head, chain = text.split("      - {id: s0", 1)
+    lines, end = (f"      - {{id: s0{chain}").split("counterfactuals:", 1)
+    turned = "".join(reversed(lines.splitlines(keepends=True)))
+    (tmp_path / "c.yaml").write_text(f"{head}{turned}counterfactuals:{end}")
+    assert turncoat("scenarios", "show", "c.yaml").code == 0
 
 
 def test_a_chain_of_400_steps_is_long_and_sound(campaign: str, tmp_path: Path, turncoat: Callable[..., Any]) -> None:

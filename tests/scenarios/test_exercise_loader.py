@@ -79,6 +79,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(campaign: Campai
         ("to: [executive], when: {dis", "to: [executive], at: D1 09:00, when: {dis", "not both"),
         ("objective: find}\n  - {id: dec", "objective: fnd}\n  - {id: dec", "unknown objective 'fnd'"),
         ('ends: "D2 18:00"', 'ends: "D1 07:00"', "the play ends before it begins"),
+        ('ends: "D2 18:00"', 'ends: "D\u00b2 18:00"', "is no time"),
         ("title: A quiet desk\n", "", "'title' is missing"),
     ],
 )
