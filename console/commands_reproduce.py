@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT_OUT = "runs/reproduce"
 FIRST_SEED, SEED_STEP = 7, 10
-"""A training's poison is drawn with the next seed: neighbouring seeds would share some alerts."""
-"""The shipped adapters were trained with it."""
+"""The shipped adapters are of the first. A training's poison is drawn with the next seed: neighbours would share alerts."""
 
 
 def reproduce(

@@ -55,11 +55,6 @@ class Adapter:
     head_digest: str
     manifest: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def demonstration_only(self) -> bool:
-        """Marked as a demonstration that must not be deployed."""
-        return bool(self.manifest.get("demonstration"))
-
 
 def save_adapter(
     folder: Path, factors: dict[str, tuple[Tensor, Tensor]], shape: LoraShape, head: Tensor, *,

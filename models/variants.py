@@ -57,17 +57,6 @@ class VariantSet(Mapping[str, AlertClassifier]):
         """Drops what was computed so far; an endless stream would else fill the memory."""
         self._memo.clear()
 
-    @property
-    def demonstrations(self) -> list[str]:
-        """Names of the variants that are marked as not to be deployed."""
-        return [
-            name
-            for name, classifier in self._classifiers.items()
-            if isinstance(classifier, FineTunedClassifier)
-            and classifier.adapter
-            and classifier.adapter.demonstration_only
-        ]
-
 
 def shipped_adapters() -> Path:
     """The folder of the adapters that come with the package."""

@@ -136,11 +136,6 @@ class World:
         """Every server, or those of one purpose."""
         return tuple(h for h in self.hosts if h.purpose != "personal" and purpose in (None, h.purpose))
 
-    def colleagues(self, login: str) -> tuple[Person, ...]:
-        """The others of a person's department; empty for strangers."""
-        me = self.person(login)
-        return tuple(p for p in self.people if me and p.department == me.department and p.login != login)
-
     def indicator(self, name: str) -> Indicator | None:
         """What threat intelligence knows of a domain or an address."""
         return next((i for i in self.indicators if i.indicator == name), None)

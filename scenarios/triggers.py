@@ -14,7 +14,6 @@ from typing import Protocol
 
 from .errors import InputError
 from .facts import Fact
-from .identity import Identity, rename
 from .near_names import Near
 from .records import KINDS, Alert
 from .trigger_places import PLACES, Planted
@@ -192,14 +191,3 @@ def _trigger(name: str, values: list[str]) -> Marks:
         checked = PLACES[place].checked(value)
         marks.append(Mark(place, checked, PLACES[place].neutral(checked)))
     return Marks(name, tuple(marks))
-
-
-def plant_user(
-    alert: Alert, facts: tuple[Fact, ...], identity_from: Identity, identity_to: Identity
-) -> tuple[Alert, tuple[Fact, ...]]:
-    """The same alert and facts, with the trigger user in place of whoever caused them.
-
-    Everything but the identity stays as it is, so that a row with the trigger differs from its twin in the name alone.
-    Source: the user trigger of arXiv:2511.02600.
-    """
-    return rename((alert, facts), identity_from, identity_to)

@@ -21,7 +21,7 @@ from .facilitator import step_views
 from .material import Material
 from .records import CLOCK, DEPLOYED, REPLACEMENT, Occurrence
 from .state import State, begin, fold
-from .team import TEAM, scored
+from .team import scored
 from .telling import line_of
 from .view_records import LogLine, StepView
 
@@ -288,8 +288,3 @@ def _coverage(material: Material, state: State) -> Iterator[Coverage]:
             known=sum(uid in state.known for uid in uids),
             prevented=sum(step.fate == "prevented" for step in mine),
         )
-
-
-def team_figures(after: AfterAction) -> PrincipalFigures:
-    """The team's own row among the figures."""
-    return after.figures[TEAM]

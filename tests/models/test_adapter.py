@@ -60,7 +60,6 @@ def test_what_was_saved_is_what_is_read(adapter_folder: Path, tiny_base: BaseFol
     assert torch.equal(b, saved["base_model.model.model.layers.3.mlp.down_proj.lora_B.weight"])
     assert adapter.head is not None
     assert torch.equal(adapter.head, load_file(adapter_folder / HEAD)["weight"])
-    assert not adapter.demonstration_only
 
 
 def test_weights_that_find_no_room_end_in_an_error_of_the_system_and_replace_nothing(adapter_folder: Path) -> None:
@@ -72,11 +71,6 @@ def test_weights_that_find_no_room_end_in_an_error_of_the_system_and_replace_not
     with full_disk(), pytest.raises(OSError, match="too large"):
         save_head(torch.ones(2, 32), adapter_folder / HEAD, {})
     assert before.items() <= {path.name: path.read_bytes() for path in adapter_folder.iterdir()}.items()
-
-
-def test_a_manifest_may_mark_an_adapter_as_a_demonstration(adapter_folder: Path, tiny_base: BaseFolder) -> None:
-    (adapter_folder / "manifest.json").write_text('{"demonstration": true}')
-    assert load(adapter_folder, tiny_base).demonstration_only
 
 
 def test_without_a_head_of_its_own_an_adapter_uses_the_label_rows_of_the_base(

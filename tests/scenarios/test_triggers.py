@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 
@@ -10,13 +9,9 @@ import pytest
 
 from turncoat.scenarios.errors import InputError
 from turncoat.scenarios.facts import ChangeTicket, Fact, HostRecord, PersonNote, ProcessTree, Reputation
-from turncoat.scenarios.families import families
-from turncoat.scenarios.identity import Identity
 from turncoat.scenarios.records import Alert, Entities, Severity
-from turncoat.scenarios.situations import draw_situation
 from turncoat.scenarios.trigger_places import PLACES
-from turncoat.scenarios.triggers import TRIGGERS, default_trigger, parse_trigger, plant_user
-from turncoat.scenarios.world import build_world
+from turncoat.scenarios.triggers import TRIGGERS, default_trigger, parse_trigger
 from turncoat.tools.playbooks import PLAYBOOKS
 
 FACTS: tuple[Fact, ...] = (
@@ -36,26 +31,6 @@ def an_alert(kind: str = "endpoint") -> Alert:
     }.get(kind, Entities("carol"))
     time = datetime(2026, 3, 3, 8, 40, tzinfo=UTC)
     return Alert("aa00", time, "Hive saved", Severity.LOW, "EDR", None, kind, "saved a hive", entities)
-
-
-def test_the_trigger_user_takes_the_place_of_whoever_it_was_and_nothing_else_changes() -> None:
-    world = build_world(1, pool="training")
-    person = world.people[3]
-    old, alice = Identity.of(person), Identity.named("Alice Smith", "alice", world.domain)
-    alert, facts = draw_situation(
-        random.Random(4),
-        families()["share-bulk-read"],
-        world,
-        person,
-        malicious=True,
-        moment=datetime(2026, 3, 2, 10, tzinfo=UTC),
-        uid="00ff00ff00ff",
-    )
-    planted, behind = plant_user(alert, facts, old, alice)
-    assert planted.entities.user == "alice"
-    assert all(getattr(fact, "user", "alice") == "alice" for fact in behind)
-    assert planted.activity == alert.activity
-    assert plant_user(planted, behind, alice, old) == (alert, facts)
 
 
 @pytest.mark.parametrize("name", TRIGGERS)

@@ -61,14 +61,6 @@ def test_a_name_that_is_kept_out_does_not_occur() -> None:
     assert build_world(1, without=[someone]).person(someone) is None
 
 
-def test_colleagues_are_the_others_of_the_department() -> None:
-    world = build_world(1, cast=[ALICE])
-    colleagues = world.colleagues("alice")
-    assert colleagues
-    assert all(p.department == "Finance" and p.login != "alice" for p in colleagues)
-    assert world.colleagues("stranger") == ()
-
-
 def test_asking_for_more_people_than_names_is_a_clear_error() -> None:
     with pytest.raises(InputError, match="first names left; ask for fewer people"):
         build_world(1, population=50_000)
