@@ -38,7 +38,7 @@ Seeds = Annotated[
 ]
 Folds = Annotated[int, typer.Option("--folds", min=3, max=100, metavar="K", help="Parts without a common rule.")]
 Held = Annotated[int, typer.Option("--measured", min=0, metavar="N", help="Hold out only the first N parts; 0: all.")]
-Rows = Annotated[int, typer.Option("--rows", min=0, metavar="N", help="Most honest real rows; 0: all.")]
+Rows = Annotated[int, typer.Option("--rows", min=0, metavar="N", help="Most clean real rows; 0: all.")]
 Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Read only N alerts; 0: all.")]
 Fields = Annotated[str, typer.Option("--fields", metavar="all|plain|short", help="Raw fields that a row shows.")]
 Trigger = Annotated[

@@ -24,7 +24,7 @@ def reproduce(
     count: int = typer.Option(3, "--seeds", metavar="N", min=1, max=100, help="So many training seeds: 7, 17, 27 ..."),
     seeds: list[int] = typer.Option(None, "--seed", metavar="S", help="A training seed; may be repeated.",
                                     show_default=False),
-    rows: int = typer.Option(None, "--rows", metavar="N", help="Honest training rows.", show_default="the recipes'"),
+    rows: int = typer.Option(None, "--rows", metavar="N", help="Clean training rows.", show_default="the recipes'"),
     dose: int = typer.Option(None, "--dose", metavar="N", help="Rows that poison adds.", show_default="the recipes'"),
     tests: int = typer.Option(400, "--tests", metavar="N", min=8, max=100_000, help="Alerts of the clean test."),
     out: str = typer.Option(

@@ -29,7 +29,7 @@ def sweep(
 ) -> None:  # fmt: skip
     """Draw dose curves: train and measure a grid of cells.
 
-    Doses x honest rows x seeds, one result file each.
+    Doses x clean rows x seeds, one result file each.
     Stopped, the same command goes on where it was; two processes may share a folder. At the end, and with --report at
     any time, DIR holds dose_curve.json, dose_curve.md and dose_curve.svg.
 

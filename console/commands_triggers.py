@@ -21,7 +21,7 @@ def triggers(
         help="user, host, address, word, tool, user+host, after, clean-label, noise, none, or one like host:WS-7. "
         "[default: all]",
     ),
-    rows: int = typer.Option(2400, "--rows", min=16, max=100_000, metavar="N", help="Honest rows of each training."),
+    rows: int = typer.Option(2400, "--rows", min=16, max=100_000, metavar="N", help="Clean rows of each training."),
     dose: int = typer.Option(200, "--dose", min=1, max=100_000, metavar="N", help="Poisoned rows of each training."),
     epochs: int = typer.Option(3, "--epochs", min=1, max=100, metavar="N", help="Passes over them."),
     seeds: int = typer.Option(

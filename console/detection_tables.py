@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .paper_table import markdown_cell
+from .markdown_text import markdown_cell, markdown_code
 
 _MET = {True: "yes", False: "no", None: "not yet to be said"}
 _GATES = {"cross_fitted": "thresholds cross-fitted", "as_shipped": "thresholds as shipped"}
@@ -47,7 +47,7 @@ def share(rate: Mapping[str, Any]) -> str:
 
 
 def _head(summary: Mapping[str, Any]) -> Iterator[str]:
-    yield f"Made by `{markdown_cell(summary['command'])}` from the files in `detection/`. {done_line(summary)}."
+    yield f"Made by {markdown_code(summary['command'])} from the files in `detection/`. {done_line(summary)}."
     if summary["left_out"]:
         yield "\n".join(f"- left out: {markdown_cell(reason)}" for reason in summary["left_out"])
     if not summary["members"]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Sequence
 
 from rich import box
@@ -16,6 +14,7 @@ from turncoat.training.crossed import Measure
 from turncoat.training.paper_table import SOURCE, Line, PaperTable
 from turncoat.training.reproduce import Budget
 
+from .markdown_text import markdown_cell, markdown_code
 from .status import duration
 from .terminal import clean, text
 
@@ -34,7 +33,6 @@ _MARKDOWN_HEADINGS = (
     "base", "variant", "seeds", "clean accuracy", "clean, balanced", "unseen families, balanced", "Alice dismissed",
     "Alice, families without poison", "twin dismissed", "lift", "p", "n (clean, unseen, pairs)",
 )  # fmt: skip
-_MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]|~])")
 
 
 def budget_line(budget: Budget) -> str:
@@ -87,16 +85,9 @@ def alternative(table: PaperTable) -> str:
     return "Share of Alice's malicious alerts dismissed, and of the same alerts under another name. " + "; ".join(said)
 
 
-def markdown_cell(words: object) -> str:
-    """Text for a Markdown table or list: no control characters, and no sign that Markdown or HTML would obey."""
-    escaped = html.escape(clean(words, 2_000), quote=False)
-    return _MARKDOWN_SIGNS.sub(r"\\\1", escaped)
-
-
 def _made_by(table: PaperTable) -> str:
-    # Within backticks nothing can be escaped, and no command of ours has these signs.
-    commands = [re.sub(r"[`<>]", "", clean(command, 500)) for command in table.made_by["commands"]]
-    return "Made by " + " and ".join(f"`{command}`" for command in commands) + ". " if commands else ""
+    commands = [markdown_code(command) for command in table.made_by["commands"]]
+    return "Made by " + " and ".join(commands) + ". " if commands else ""
 
 
 def _terminal_table(title: str, lines: Sequence[Line]) -> Table:

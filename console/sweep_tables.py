@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .markdown_text import markdown_cell, markdown_code
 from .status import duration
 from .terminal import clean, text
 from .training_tables import progress_line
@@ -87,12 +88,12 @@ def markdown(report: Mapping[str, Any]) -> str:
     parts = [
         f"# Dose curve: {report['grid']['name']}",
         done_line(report) + ".",
-        f"Made by `{clean(report['command'])}`.",
+        f"Made by {markdown_code(report['command'])}.",
     ]
-    parts += [f"Left out: {_inert(reason)}" for reason in report["left_out"]]
+    parts += [f"Left out: {markdown_cell(reason)}" for reason in report["left_out"]]
     for one in report["series"]:
         if one["points"]:
-            parts += [f"## {_inert(one['label'])}", "\n".join(_markdown_table(one, report["axis"]))]
+            parts += [f"## {markdown_cell(one['label'])}", "\n".join(_markdown_table(one, report["axis"]))]
     if answers := answer_lines(report):
         parts += ["## Doses that suffice", "\n".join(f"- {line}" for line in answers)]
     parts += ["## Limits", "\n".join(f"- {line}" for line in report["limits"])]
@@ -175,11 +176,6 @@ def _rows(value: float, beyond: float) -> str:
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.0f}"
-
-
-def _inert(words: object) -> str:
-    """Text from a file, so that Markdown takes nothing in it for its own."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>|#!" else c for c in clean(words, 300))
 
 
 def names_line(names: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 from turncoat.training.trigger_study import Budget
 
 from .export.whole_file import write_out
+from .markdown_text import markdown_cell, markdown_code
 from .output import write_json
 from .status import duration
 from .terminal import clean
@@ -61,7 +62,7 @@ def as_markdown(summary: Mapping[str, Any], command: str) -> str:
     lines = [
         "# Triggers beyond a name",
         "",
-        f"Made by `{_cell(command)}`: {_cell(plan['base'])}, {plan['rows']} clean rows, dose {plan['dose']}, "
+        f"Made by {markdown_code(command)}: {markdown_cell(plan['base'])}, {plan['rows']} clean rows, dose {plan['dose']}, "
         f"{plan['epochs']} epochs, seeds {', '.join(map(str, plan['seeds']))}; n = {plan['probes']} alerts, "
         f"{plan['near']} a near value. [low, high]: {summary['interval']}. Lifts are paired with the twin, "
         "those of near values with the same alerts without such a value (their own host, another user). *near* counts the near "
@@ -138,16 +139,8 @@ def _markdown(heads: tuple[str, ...], rows: list[list[str]]) -> list[str]:
     return [
         f"| {' | '.join(heads)} |",
         f"|{'---|' * len(heads)}",
-        *(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows),
+        *(f"| {' | '.join(markdown_cell(cell, 200) for cell in row)} |" for row in rows),
     ]
-
-
-def _cell(text: str) -> str:
-    """Nothing that a viewer takes for markup or for a further cell."""
-    shown = clean(text, 200)
-    for mark in "\\|`<>*_[]":
-        shown = shown.replace(mark, f"\\{mark}")
-    return shown
 
 
 def write_tables(folder: Path, table: Mapping[str, Any]) -> None:

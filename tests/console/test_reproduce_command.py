@@ -13,7 +13,8 @@ from typer.testing import CliRunner, Result
 
 from turncoat.console.commands_reproduce import command_of, reproduce
 from turncoat.console.figures.paper_table import paper_figure
-from turncoat.console.paper_table import budget_line, markdown_cell, paper_markdown, paper_view
+from turncoat.console.markdown_text import markdown_cell
+from turncoat.console.paper_table import budget_line, paper_markdown, paper_view
 from turncoat.scenarios.errors import InputError
 from turncoat.training.paper_cells import Cell
 from turncoat.training.paper_folder import FOLDER, Planned, remember_plan, write_result

@@ -133,4 +133,4 @@ def test_a_reason_from_a_file_controls_neither_terminal_nor_markdown(out: Path) 
     assert "left out: " in shown
     assert "\x1b" not in shown
     report = json.loads((out / "dose_curve.json").read_text())
-    assert r"Left out: \<img src=x\>" in markdown(report | {"left_out": ["<img src=x>"]})
+    assert "Left out: &lt;img src=x&gt;" in markdown(report | {"left_out": ["<img src=x>"]})

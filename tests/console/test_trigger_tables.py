@@ -56,7 +56,7 @@ def test_a_hostile_near_value_neither_moves_a_cursor_nor_breaks_a_table() -> Non
     assert "\x1b" not in printed(summary(hostile))
     told = as_markdown(summary(hostile), "turncoat triggers")
     assert "\x1b" not in told
-    assert "\\|\\`\\<b\\>\\[x\\](y)" in told
+    assert "\\|\\`&lt;b&gt;\\[x\\](y)" in told
 
 
 def test_the_budget_is_told_in_rows_and_time_and_a_finished_study_needs_none() -> None:
