@@ -25,8 +25,8 @@ from .journal import parse_object, read_rows
 from .records import Investigation, Settings
 
 MAX_JSON_BYTES = 1 << 26
-_YEARS = (1989, 2101)
-"""Of campaigns, which `scenarios.vocabulary.plausible_day` bounds, with what time zones and long ones add."""
+_YEARS = (1969, 2101)
+"""Of campaigns and of outside alerts, with what time zones and long campaigns add."""
 _PACKAGES = ("turncoat", "torch", "transformers", "langgraph")
 _INVESTIGATION: TypeAdapter[Investigation] = TypeAdapter(Investigation)
 

@@ -108,7 +108,7 @@ FOLDERS: dict[str, tuple[Spoil, str]] = {
     "a dismissal without a verdict": (row(verdict=None, decision__action="dismiss"), "yet the decision is not forced"),
     "a dismissal by force": (row(decision__forced=True, decision__action="dismiss"), "forced to dismiss, which nothing forces"),
     "a row at no time zone": (row(decision__simulated_time="2026-03-02T11:00:00"), "has no time zone"),
-    "a row at the end of all times": (row(decision__simulated_time="9999-12-31T23:59:59-14:00"), "is not from 1989 to 2101"),
+    "a row at the end of all times": (row(decision__simulated_time="9999-12-31T23:59:59-14:00"), "is not from 1969 to 2101"),
     "rows that are a link": (linked("outcomes.jsonl", "/etc/passwd"), "run/outcomes.jsonl: a link, or no regular file"),
     "rows that are a pipe": (piped, "run/outcomes.jsonl: a link, or no regular file"),
     "a queue of garbage": (holding("queue.jsonl", "\x1b[2Jgarbage\n"), "run/queue.jsonl:1: not a JSON object"),
