@@ -58,16 +58,16 @@ def render(case: Case, count: Callable[[str], int], *, budget: int = TOKEN_BUDGE
     evidence = [(e.tool, e.answer) for e in case.context.evidence]
     lost = cuts_required(case)
     head, tail = [INSTRUCTION, *map(_line, required)], [*map(_line, evidence), CUE]
-    optional = _lines_that_could_fit(case, budget)
+    optional = _lines_that_could_fit(case.alert, budget)
     while True:
         text = "\n".join([*head, *optional, *tail])
         # No token is shorter than one byte, so a text of at most `budget` bytes needs no counting.
         if len(text.encode()) <= budget or (tokens := count(text)) <= budget:
             break
         if not optional:
-            return RenderedPrompt(_clip(text, count, budget), _names_left_out(case, 0), lost_required=True)
+            return RenderedPrompt(_clip(text, count, budget), _names_left_out(case.alert, 0), lost_required=True)
         del optional[_keep(optional, tokens - budget, count) :]
-    return RenderedPrompt(text, _names_left_out(case, len(optional)), lost)
+    return RenderedPrompt(text, _names_left_out(case.alert, len(optional)), lost)
 
 
 def cuts_required(case: Case) -> bool:
@@ -112,13 +112,11 @@ def _alert_lines(alert: Alert) -> Iterator[tuple[str, str]]:
         yield "activity", alert.activity
 
 
-def _low_priority(case: Case) -> Iterator[tuple[str, str]]:
+def _low_priority(alert: Alert) -> Iterator[tuple[str, str]]:
     """Fields of outside alerts that carry no weight of their own here; alerts of our own world have none."""
-    alert = case.alert
     if alert.raw and alert.technique:
         yield "technique", alert.technique
-    # Of a case that our tools have looked at they say what there is to say of these.
-    if alert.kind == "external" and not case.context.evidence:
+    if alert.kind == "external":
         for name, value in (("domain", alert.entities.domain), ("resource", alert.entities.resource)):
             # A vendor's event may say it once more among its own fields, possibly cut.
             start = (value or "").casefold()[:_SAME]
@@ -130,11 +128,11 @@ def _low_priority(case: Case) -> Iterator[tuple[str, str]]:
         yield (f"raw {name}" if ours else name), value
 
 
-def _lines_that_could_fit(case: Case, budget: int) -> list[str]:
+def _lines_that_could_fit(alert: Alert, budget: int) -> list[str]:
     """The first low-priority lines; of thousands, or of megabytes, those that cannot fit are not even counted."""
     lines: list[str] = []
     room = budget * _LONGEST_TOKEN
-    for field in islice(_low_priority(case), max(0, budget)):  # a line takes at least one token
+    for field in islice(_low_priority(alert), max(0, budget)):  # a line takes at least one token
         lines.append(_line(field))
         room -= len(lines[-1].encode())
         if room < 0:
@@ -142,9 +140,9 @@ def _lines_that_could_fit(case: Case, budget: int) -> list[str]:
     return lines
 
 
-def _names_left_out(case: Case, kept: int) -> tuple[str, ...]:
+def _names_left_out(alert: Alert, kept: int) -> tuple[str, ...]:
     """As the prompt would have written them: these names reach terminals and files."""
-    return tuple(escaped(name[:64]) for name, _ in islice(_low_priority(case), kept, None))
+    return tuple(escaped(name[:64]) for name, _ in islice(_low_priority(alert), kept, None))
 
 
 def _keep(optional: list[str], excess: int, count: Callable[[str], int]) -> int:

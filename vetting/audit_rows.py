@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from turncoat.training.corpus import Row
 from turncoat.training.sets import training_rows
 
 MOST_ROWS = 200_000
+_LOOKED_AT = "data"
+"""Any class of alert but `external`."""
 _MOST_EVIDENCE = 40
 _SHAPE = 'give lines such as {"alert": {...}, "label": "malicious"}'
 
@@ -104,8 +106,10 @@ def read_set(path: Path) -> AuditSet:
 
     def parsed(thing: Any, place: str) -> LabelledAlert:
         found = parse_alert(thing, place)
-        evidence[place] = _context(thing.get("evidence") if isinstance(thing.get("alert"), Mapping) else None)
-        return found
+        gathered = thing.get("evidence") if isinstance(thing.get("alert"), Mapping) else None
+        evidence[place] = _context(gathered)
+        # A row that tools have looked at is read as the prompt shows those, without the fields that only outside alerts show.
+        return found if gathered is None else replace(found, alert=replace(found.alert, kind=_LOOKED_AT))
 
     rows: list[AuditRow] = []
     mistakes: list[Mistake] = []
