@@ -145,14 +145,22 @@ class Cohort:
         return Ended(made, False, tuple(elsewhere))
 
     def examine_again(self) -> int:
-        """Has the detectors examine members whose adapters were kept; nothing is trained. Returns how many."""
+        """Has the detectors examine members whose adapters were kept; nothing is trained. Returns how many.
+
+        A member that another process holds is left to it.
+        """
         again = 0
         for member in self.members:
-            result = self.folder.read(member)
-            if result and (self.folder.adapter_path(member.name) / MANIFEST_FILE).exists():
+            if not (self.folder.adapter_path(member.name) / MANIFEST_FILE).exists():
+                continue
+            with self.folder.claim(member.name) as mine:
+                result = self.folder.read(member) if mine else None
+                if result is None:
+                    continue
                 self._check(result)
                 self._begin(member)
-                self.folder.write(result.with_said(self._examined(member)))
+                said = self._examined(member)
+                self.folder.write(result.with_said(said))
                 self.shared.forget()
                 again += 1
         return again
