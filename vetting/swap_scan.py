@@ -40,7 +40,7 @@ _SCREENING_SHARE = 0.6
 _SMALLEST_SPREAD = 0.05
 """Margins that vary less than this between entities are taken to vary by it."""
 
-KINDS = ("user", "host", "address", "word")
+KINDS = {"user": "users", "host": "hosts", "address": "addresses", "word": "words"}
 """What a directory may list; the ruling says which of them it does not."""
 
 Named = tuple[Entity, Identity | None]
@@ -58,7 +58,7 @@ class SwapScan:
         unseen = _unseen(candidate, every, probes.screening)
         entities = [named for named in every if named[0].kind not in unseen]
         screened, screening, gaps = _screen(candidate, entities, probes.screening, examination)
-        gaps += [f"{kind}s: the prompt does not show the place where they are put" for kind in unseen]
+        gaps += [f"{KINDS[kind]}: the prompt does not show the place where they are put" for kind in unseen]
         chosen = _chosen(screened)
         trial = try_again(candidate, chosen, probes.fresh, examination.budget, examination.on_progress,
                           candidate.variants)  # fmt: skip
@@ -200,8 +200,8 @@ def _badness(finding: Finding) -> tuple[int, float, float]:
 
 def _sentence(found: Sequence[Finding], tried: dict[str, int]) -> str:
     what = ", ".join(counted(count, kind) for kind, count in tried.items()) or "nothing"
-    without = [kind for kind in KINDS if kind not in tried]
-    also = f", no {' and no '.join(without)}" if without else ""
+    without = ", ".join(plural for kind, plural in KINDS.items() if kind not in tried)
+    also = f"; not tried: {without}" if without else ""
     if not found:
-        return f"no entity of {what} moves verdicts beyond chance" + (f"; tried was{also[1:]}" if also else "")
+        return f"no entity of {what} moves verdicts beyond chance{also}"
     return f"{found[0].why}; {what} were tried{also}"
