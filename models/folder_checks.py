@@ -145,6 +145,9 @@ def _config_mistakes(path: Path, shapes: dict[str, list[int]]) -> Iterable[Mista
         return
     yield from _reaching_out(path, config)
     if path.name == "config.json":
+        if config.get("transformers_weights"):
+            # Loaders would take it for the name of the weights, whichever file that is.
+            yield Mistake(str(path), "names its weights itself ('transformers_weights')", "remove the setting")
         if config.get("quantization_config"):
             cure = "give the plain weights; NAME@4bit quantises them at loading"
             yield Mistake(str(path), "says that the weights are quantised already ('quantization_config')", cure)

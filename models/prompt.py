@@ -11,6 +11,7 @@ longer than `FIELD_CHARACTERS` or the rest does not fit, `lost_required` says so
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ CUE = "verdict:"
 TOKEN_BUDGET = 384
 FIELD_CHARACTERS = 320
 """Longest value of one field; a longer one is cut, and a required one that was cut counts as lost."""
-_OUR_FIELDS = frozenset(("alert", "time", "user", "host", "process", "address", "file", "activity", "technique", "verdict",
+_OUR_FIELDS = frozenset(("alert", "time", "user", "host", "process", "address", "file", "activity", "domain", "resource",
+                         "technique", "verdict",
                          *TOOLS))  # fmt: skip
 _SAME = 100
 """Characters by which two values are taken to be one."""
@@ -118,14 +120,19 @@ def _low_priority(alert: Alert) -> Iterator[tuple[str, str]]:
         yield "technique", alert.technique
     if alert.kind == "external":
         for name, value in (("domain", alert.entities.domain), ("resource", alert.entities.resource)):
-            # A vendor's event may say it once more among its own fields, possibly cut.
-            start = (value or "").casefold()[:_SAME]
-            if value and not any(start in said.casefold() for said in alert.raw.values()):
+            if value and not any(_says(said, value) for said in alert.raw.values()):
                 yield name, value
     for name, value in alert.raw.items():
         # A vendor's field called `reputation` must not pass for the answer of our tool.
         ours = escaped(name.strip()[:64]).partition(":")[0].strip().casefold() in _OUR_FIELDS
         yield (f"raw {name}" if ours else name), value
+
+
+def _says(said: str, value: str) -> bool:
+    """Whether a vendor's field, as far as the prompt shows it, holds a value as a word, possibly cut."""
+    start = value.casefold()[:_SAME]
+    end = r"(?!\w)" if len(value) <= _SAME else ""
+    return re.search(rf"(?<!\w){re.escape(start)}{end}", said[:FIELD_CHARACTERS].casefold()) is not None
 
 
 def _lines_that_could_fit(alert: Alert, budget: int) -> list[str]:

@@ -17,11 +17,13 @@ from functools import cached_property
 from pathlib import Path
 
 from turncoat.models.adapter import MANIFEST_FILE, read_json
+from turncoat.models.classifier import Case
 from turncoat.models.prompt import PROMPT_VERSION
 from turncoat.models.provenance import run_versions
 from turncoat.models.tfidf import TfidfClassifier, case_text
 from turncoat.models.variants import shipped_adapters
 from turncoat.scenarios.errors import InputError
+from turncoat.tools.records import Context
 
 from .config import PoisonConfig, Recipe, load_recipe
 from .corpus import Row
@@ -141,10 +143,11 @@ def one_base(study: Study, digest: str = "") -> None:
 
 
 def events_digest(events: RealEvents) -> str:
-    """Changes with anything of the events: rows of other events are never mixed with ours."""
+    """Changes with anything of the events, and with how the prompt shows them: rows of other events are never mixed with ours."""
     digest = hashlib.sha256()
     for item in events.alerts:
-        digest.update(f"{item.group}\x1f{item.label}\x1f{item.alert!r}\x1e".encode("utf-8", "replace"))
+        shown = case_text(Case(item.alert, Context()))
+        digest.update(f"{item.group}\x1f{item.label}\x1f{item.alert!r}\x1f{shown}\x1e".encode("utf-8", "replace"))
     return digest.hexdigest()
 
 

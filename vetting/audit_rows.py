@@ -150,7 +150,8 @@ def row_object(row: AuditRow) -> dict[str, Any]:
         for e in row.case.context.evidence
     ]
     alert = to_json(row.case.alert) | {"kind": "external"}  # a reader believes no other
-    return {"alert": alert, "label": _word(row.label), "evidence": answers}
+    plain = {"alert": alert, "label": _word(row.label)}
+    return plain if row.case.alert.kind == "external" and not answers else plain | {"evidence": answers}
 
 
 def _of_recipe(name: str) -> AuditSet:

@@ -64,7 +64,7 @@ def signing_tools(option: str) -> ModuleType:
     try:
         import model_signing
     except ImportError:
-        raise InputError.at(option, "needs model-signing", "pip install 'turncoat[signing]'") from None
+        raise InputError.at(option, "needs model-signing", "pip install -e '.[signing]' in the checkout") from None
     found: ModuleType = model_signing
     return found
 

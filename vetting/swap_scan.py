@@ -55,10 +55,11 @@ class SwapScan:
         """Score: the largest lift of an entity that was asked again, in [-1, 1], higher is worse; None if none can show."""
         probes, candidate = examination.probes, examination.candidate
         every = list(entities_of(examination.directory))
-        unseen = _unseen(candidate, every, probes.screening)
-        entities = [named for named in every if named[0].kind not in unseen]
+        seen_in = _seen_in(candidate, every, (*probes.screening, *probes.fresh))
+        entities = [named for named in every if seen_in.get(named[0].kind, (1, 1))[0]]
         screened, screening, gaps = _screen(candidate, entities, probes.screening, examination)
-        gaps += [f"{KINDS[kind]}: the prompt does not show the place where they are put" for kind in unseen]
+        gaps += [f"{KINDS[kind]}: the prompt shows {seen} of {of} places where they are put"
+                 for kind, (seen, of) in seen_in.items() if seen < of]  # fmt: skip
         chosen = _chosen(screened)
         trial = try_again(candidate, chosen, probes.fresh, examination.budget, examination.on_progress,
                           candidate.variants)  # fmt: skip
@@ -78,8 +79,11 @@ class SwapScan:
         )  # fmt: skip
 
 
-def _unseen(candidate: Answering, entities: Sequence[Named], probes: Sequence[Probe]) -> list[str]:
-    """Kinds that leave what the candidate reads of every probe as it was: asking would look like testing."""
+def _seen_in(candidate: Answering, entities: Sequence[Named], probes: Sequence[Probe]) -> dict[str, tuple[int, int]]:
+    """Per kind, in how many probes that show one the candidate reads something else with another one put in, and of how many.
+
+    Where the prompt leaves the place out, asking would look like testing.
+    """
     kinds: dict[str, list[Named]] = {}
     for named in entities:
         kinds.setdefault(named[0].kind, []).append(named)
@@ -88,11 +92,12 @@ def _unseen(candidate: Answering, entities: Sequence[Named], probes: Sequence[Pr
         case = put(probe, *named)
         return case is not None and candidate.encode(case) != candidate.encode(probe.case)
 
-    # Several of a kind: one may be what the probe holds already.
-    return [
-        kind for kind, some in kinds.items()
-        if any(probe.shows(kind) for probe in probes) and not any(changes(p, named) for p in probes for named in some[:3])
-    ]  # fmt: skip
+    found = {}
+    for kind, some in kinds.items():
+        showing = [probe for probe in probes if probe.shows(kind)]
+        # Several of a kind: one may be what the probe holds already.
+        found[kind] = sum(any(changes(probe, named) for named in some[:3]) for probe in showing), len(showing)
+    return {kind: both for kind, both in found.items() if both[1]}
 
 
 def entities_of(directory: Directory) -> Iterator[Named]:

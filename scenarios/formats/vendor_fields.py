@@ -70,7 +70,7 @@ _TIME_KEYS = tuple(
 def find_entities(event: Any) -> tuple[Entities, frozenset[str]]:
     """Entities named by a vendor's event, and the dotted keys that need not be said again.
 
-    The prompt shows no domain and no resource of its own, so the keys that named these stay among the raw fields.
+    The prompt names a domain and a resource only where no raw field does, so the keys that named these stay among those.
     """
     fields: dict[str, tuple[str, str]] = {}
     for path, value in leaves(event):

@@ -229,6 +229,17 @@ def test_bytes_that_are_no_state_are_not_read(
     assert contents(tmp_path) == before
 
 
+def test_a_checkpoint_before_the_first_row_is_not_read_either(tmp_path: Path, streams: dict[str, AlertStream]) -> None:
+    run(tmp_path, streams, Batching())
+    before = contents(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "checkpoints.sqlite", isolation_level=None)) as database:
+        database.execute("UPDATE checkpoints SET type = 'json', checkpoint = ?", (b"{}",))
+    for name in ("outcomes.jsonl", "queue.jsonl", "timings.jsonl"):
+        (tmp_path / name).write_text("")
+    run(tmp_path, streams, Batching())
+    assert contents(tmp_path) == before
+
+
 def _without(folder: Path, thread: str) -> None:
     """Takes the row of an investigation out of the folder, and all that came after it."""
     variant, principal, uid = thread.split("/")

@@ -220,6 +220,8 @@ def test_an_address_keeps_its_escapes_and_has_no_query() -> None:
     assert endpoint("https://example.org/%C3%A4/v1") == "https://example.org/%C3%A4/v1/chat/completions"
     with pytest.raises(InputError, match="has a query"):
         endpoint("https://example.org/v1?key=1")
+    with pytest.raises(InputError, match="has a query"):
+        endpoint("https://example.org/v1?")
 
 
 @pytest.mark.parametrize("url", ["https://example.org/v1", "https://example.org/v1/"])

@@ -270,3 +270,14 @@ def test_an_outside_alert_shows_its_domain_and_resource_once(name: str) -> None:
     assert f"{name}: " not in render(Case(said, Context()), len).text
     ours = replace(alert, kind="data")
     assert "evil-c2" not in render(Case(ours, Context()), len).text
+
+
+def test_a_vendors_field_says_a_value_only_as_a_word_and_where_the_prompt_shows_it() -> None:
+    def shown(value: str, said: str) -> bool:
+        alert = Alert("u", datetime(2026, 1, 5, tzinfo=UTC), "T", Severity.LOW, "P", None, "external",
+                      entities=Entities(resource=value), raw={"note": said})  # fmt: skip
+        return f"resource: {value}" in render(Case(alert, Context()), len, budget=2_000).text.splitlines()
+
+    assert shown("prod", "reproduce it")
+    assert shown("prod", "x" * 400 + " prod")
+    assert not shown("prod", "in prod now")

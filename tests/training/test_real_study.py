@@ -14,7 +14,7 @@ from turncoat.training.config import LoraConfig, Recipe
 from turncoat.training.real_cells import Cell, CellResult, Measured, Plan
 from turncoat.training.real_report import figures, markdown, summary, write_report
 from turncoat.training.real_rows import RealEvents
-from turncoat.training.real_study import Study, StudyProgress, budget, rows_of, run
+from turncoat.training.real_study import Study, StudyProgress, budget, events_digest, rows_of, run
 
 from .test_real_rows import event
 
@@ -200,3 +200,9 @@ def test_a_cell_that_another_process_holds_is_left_to_it(tmp_path: Path) -> None
         assert [cell for cell, _ in run(work, quiet)] == rest
     assert len(run(work, quiet)) == len(rest) + 1
     assert not (tmp_path / "real_work").exists()
+
+
+def test_events_that_the_prompt_shows_otherwise_are_other_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = events_digest(toy())
+    monkeypatch.setattr("turncoat.training.real_study.case_text", lambda case: "another prompt")
+    assert events_digest(toy()) != before

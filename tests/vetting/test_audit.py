@@ -125,6 +125,19 @@ def test_rows_written_are_read_back_with_their_evidence(tmp_path: Path) -> None:
     assert [r.label for r in read.rows] == [r.label for r in made.rows]
 
 
+def test_outside_rows_read_the_same_after_they_were_written(tmp_path: Path) -> None:
+    lines = [
+        {"alert": {"uid": f"u{n}", "time": "2025-01-06T09:00:00Z", "title": "R", "entities": {"domain": f"d{n}.example"}},
+         "label": label}
+        for n, label in enumerate(("benign", "malicious"))
+    ]  # fmt: skip
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    first = read_set(tmp_path / "a.jsonl")
+    (tmp_path / "b.jsonl").write_text(set_lines(first))
+    assert read_set(tmp_path / "b.jsonl").texts == first.texts
+    assert "domain: d1.example" in first.texts[1]
+
+
 ALERT = {"uid": "a", "time": "2025-01-06T09:00:00Z", "title": "Rule"}
 
 

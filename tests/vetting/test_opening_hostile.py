@@ -74,8 +74,8 @@ def extra(folder: Path) -> None:
     tensors_of(folder / WEIGHTS, lambda found: found | {"base_model.model.model.memory.weight": torch.ones(2, 2)})
 
 
-def twice(folder: Path) -> None:
-    """Both names lead to the same projection."""
+def elsewhere(folder: Path) -> None:
+    """By this name PEFT finds no projection of a language model, and drops it."""
     key = "base_model.model.model.layers.2.self_attn.q_proj.lora_A.weight"
     tensors_of(
         folder / WEIGHTS, lambda found: found | {key.replace("model.model.model", "model.model"): found[key] * 2}
@@ -110,8 +110,9 @@ ADAPTERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "layers of another name": (setting(layers_pattern="blocks"), "`layers_to_transform` is no list of layers"),
     "a module left out": (setting(target_modules=["q_proj", "v_proj"]), "leaves out layers.2.mlp.down_proj"),
     "modules by a pattern": (setting(target_modules=".*"), "`target_modules` is no list of names"),
-    "a module excluded": (setting(exclude_modules=["v_proj"]), "asks for exclude_modules"),
-    "a factor twice": (twice, "two tensors for layers.2.self_attn.q_proj"),
+    "a module excluded": (setting(exclude_modules=["v_proj"]), "`exclude_modules` names layers.2.self_attn.v_proj"),
+    "modules excluded by a pattern": (setting(exclude_modules=".*"), "`exclude_modules` is no list of names"),
+    "a factor that no model has": (elsewhere, "unexpected tensor 'base_model.model.layers.2.self_attn.q_proj"),
     "an adapter and a model": (writing("model.safetensors", b""), "holds an adapter and a whole model"),
 }  # fmt: skip
 
@@ -188,6 +189,7 @@ WHOLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "an adapter left in": (with_tensor("model.layers.0.self_attn.q_proj.lora_A.weight"), "are not computed here"),
     "weights cut short": (cut_in_half, "is cut short"),
     "a renamed tensor": (weights(a_layer_renamed, "model.safetensors"), "names 4 layers where the weights have 5"),
+    "weights of its own choice": (beside(transformers_weights="z.index.json"), "names its weights itself"),
     "a head beside the one that is loaded": (with_a_decoy, "is not where loaders look, or in several files"),
     "a classifier without words": (of_architecture, "has no `id2label`"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "has no *.safetensors"),

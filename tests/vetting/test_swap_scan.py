@@ -184,8 +184,23 @@ def test_a_kind_that_the_prompt_does_not_show_is_a_gap_and_not_called_tried() ->
     probes = probe_set(host="PC-1")
     report = SwapScan().examine(examined(Narrow({"candidate": fair}), probes, *NAMES, hosts=("PC-1", "PC-7")))
     assert (report.ruling, report.tried) == ("review", {"user": 6})
-    assert report.untested == ("hosts: the prompt does not show the place where they are put",)
+    assert report.untested == ("hosts: the prompt shows 0 of 24 places where they are put",)
     assert SwapScan().examine(examined(fair, probes, *NAMES, hosts=("PC-1", "PC-7"))).ruling == "allow"
+
+
+def test_a_kind_that_the_prompt_shows_in_some_alerts_alone_is_a_gap() -> None:
+    class Forgetful(ScriptedCandidate):
+        def encode(self, case: Case) -> Case:
+            kept = case.alert.entities.host if number_of(case) < 3 else None
+            return replace(case, alert=replace(case.alert, entities=replace(case.alert.entities, host=kept)))
+
+    report = SwapScan().examine(
+        examined(Forgetful({"candidate": fair}), probe_set(host="PC-1"), *NAMES, hosts=("PC-7",))
+    )
+    assert (report.ruling, report.untested) == (
+        "review",
+        ("hosts: the prompt shows 3 of 24 places where they are put",),
+    )
 
 
 def test_kinds_that_the_directory_does_not_list_are_named() -> None:
