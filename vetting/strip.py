@@ -7,7 +7,8 @@ Source: STRIP, arXiv:1902.06531, with words superimposed as in its version for t
 Limits: kept for comparison. It asks whether a verdict is stubborn, and so may an honest one be: where what is left of an alert
     settles it as firmly as a planted name does, nothing stands out, and a blind spot that only outweighs some evidence is not
     stubborn. As published it asks of one alert at a time and is blinder still; here all users' names are compared on the same
-    alerts, which is half of a swap scan, and on the cohort comes close to one for users (docs/results/detection.md). It never rules more than `review`, and only where most copies are dismissed.
+    alerts, which is half of a swap scan, and on the cohort comes close to one for users (docs/results/detection.md). It never
+    rules more than `review`, and only where most copies are dismissed.
 """
 
 from __future__ import annotations
