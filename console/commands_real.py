@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Base, Quiet
+from .options import Base, OnlyPlan, Quiet
 
 if TYPE_CHECKING:
     from turncoat.training.real_cells import Plan
@@ -49,7 +49,6 @@ LearningRate = Annotated[
 ]
 Epochs = Annotated[int, typer.Option("--epochs", min=1, max=100, metavar="N", help="Passes over the rows.")]
 OnlyTfidf = Annotated[bool, typer.Option("--only-tfidf", help="Leave the language model out: minutes, not hours.")]
-OnlyPlan = Annotated[bool, typer.Option("--plan", help="Say what there is to do and how long it takes, and stop.")]
 OnlyReport = Annotated[bool, typer.Option("--report", help="Train nothing: tables of what is there.")]
 Out = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder of results, one file a cell.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")]
@@ -90,13 +89,12 @@ def real(
       turncoat real --mix synthetic --dose 100 --seeds 3 --out docs/results/real
       turncoat real --events UNSW-NB15_1.csv --format unsw --limit 20000 --trigger address --only-tfidf
     """
-    from dataclasses import asdict
     from pathlib import Path
 
     from turncoat.training.real_report import summary, write_report
     from turncoat.training.real_study import Study, budget, run
 
-    from .output import print_json, progress, results
+    from .output import print_json, progress, results, tell_plan
     from .real_tables import budget_line, real_tables, study_line
     from .status import StatusLine
 
@@ -108,10 +106,8 @@ def real(
         status.show("reading alerts")
         study = Study(plan, _events(events, format, limit, plan), Path(out))
         left = budget(study)
-    if only_plan and as_json:
-        print_json(asdict(left))
-    elif only_plan or (said is not None and not report_only):
-        (said or progress(as_json)).print(budget_line(left), soft_wrap=True)
+    if only_plan or not report_only:
+        tell_plan(left, [budget_line(left)], said, only=only_plan, as_json=as_json)
     if only_plan:
         return
     with StatusLine(said) as status:

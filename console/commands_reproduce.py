@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from .options import OnlyPlan
+
 if TYPE_CHECKING:
     from turncoat.training.paper_cells import Cell
     from turncoat.training.paper_plan import Experiment
@@ -36,7 +38,7 @@ def reproduce(
         None, "--adapters", metavar="DIR", show_default=False,
         help="Where adapters of the same recipes may lie ready; may be repeated. The shipped ones always count.",
     ),
-    only_plan: bool = typer.Option(False, "--plan", help="Say what there is to do and how long it takes, and stop."),
+    only_plan: OnlyPlan = False,
     source: str = typer.Option(
         "", "--from", metavar="DIR", show_default=False, help="Train nothing: make the table of the results in DIR."
     ),
@@ -89,14 +91,11 @@ def command_of(experiment: Experiment) -> str:
 
 def _done(experiment: Experiment, only_plan: bool, as_json: bool, quiet: bool) -> bool:
     """Tells the budget and does the work; False if only the budget was wanted."""
-    from dataclasses import asdict
-
     from turncoat.training.reproduce import Reproduction
 
-    from .output import print_json, progress
+    from .output import progress, tell_plan
     from .paper_table import budget_line
     from .status import StatusLine
-    from .terminal import plain
     from .training_tables import progress_line
 
     console = progress(as_json)
@@ -104,12 +103,8 @@ def _done(experiment: Experiment, only_plan: bool, as_json: bool, quiet: bool) -
         status.show("drawing the test alerts and timing the bases")
         work = Reproduction(experiment, lambda step: status.show(progress_line(step)))
         budget = work.budget()
-    if only_plan and as_json:
-        print_json(asdict(budget))
-    elif only_plan or not quiet:
-        console.print(plain(budget_line(budget)), soft_wrap=True)
-        for line in budget.damaged:
-            console.print(plain(f"made again: {line}"), soft_wrap=True)
+    lines = [budget_line(budget), *(f"made again: {line}" for line in budget.damaged)]
+    tell_plan(budget, lines, None if quiet else console, only=only_plan, as_json=as_json)
     if only_plan:
         return False
     finished = budget.done

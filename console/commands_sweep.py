@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from .options import OnlyPlan
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,7 +22,7 @@ def sweep(
     what: str = typer.Argument(..., metavar="GRID|GRID.yaml|RECIPE", help="core, rank, corrective, second-base, or a file."),
     out: str = typer.Option("", "--out", metavar="DIR", help="Folder of the result files. Default: sweeps/<grid>."),
     grid: str = typer.Option("core", "--grid", metavar="NAME", help="With a recipe: the grid that it goes through."),
-    only_plan: bool = typer.Option(False, "--plan", help="Say what there is to do and how long it takes, and stop."),
+    only_plan: OnlyPlan = False,
     budget: str = typer.Option("", "--budget", metavar="TIME", help="Stop before a cell that would end later: 60m, 2h."),
     report_only: bool = typer.Option(False, "--report", help="Train nothing: tables and figure of what is there."),
     keep: bool = typer.Option(False, "--keep", help="Keep the adapters, in DIR/work."),
@@ -40,7 +42,6 @@ def sweep(
       turncoat sweep my-recipe.yaml --grid rank
       turncoat sweep core --out docs/results/dose --report
     """
-    from dataclasses import asdict
     from pathlib import Path
 
     from turncoat.training.cell_results import SweepFolder
@@ -48,7 +49,7 @@ def sweep(
     from turncoat.training.sweep import plan
     from turncoat.training.sweep import sweep as run_sweep
 
-    from .output import print_json, progress, results
+    from .output import print_json, progress, results, tell_plan
     from .status import StatusLine
     from .sweep_tables import names_line, plan_line, sweep_line, sweep_view
     from .terminal import plain
@@ -57,10 +58,9 @@ def sweep(
     chosen = _grid(what, grid)
     folder = SweepFolder(Path(out or f"sweeps/{chosen.name}"), chosen)
     said = None if quiet else progress(as_json)
-    if only_plan and as_json:
-        print_json(asdict(plan(folder)))
-    elif only_plan or (said is not None and not report_only):
-        (said or progress(as_json)).print(plain(plan_line(plan(folder))), soft_wrap=True)
+    if only_plan or not report_only:
+        left = plan(folder)
+        tell_plan(left, [plan_line(left)], said, only=only_plan, as_json=as_json)
     if only_plan:
         return
     if not report_only:

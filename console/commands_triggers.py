@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .options import Base
+from .options import Base, OnlyPlan
 
 if TYPE_CHECKING:
     from turncoat.training.trigger_study import Plan
@@ -32,7 +32,7 @@ def triggers(
     base: Base = "smollm2-135m",
     first_layer: int = typer.Option(20, "--first-layer", min=0, metavar="N", help="First layer that is trained."),
     out: str = typer.Option("trigger-study", "--out", metavar="DIR", help="Folder of the results and adapters."),
-    only_plan: bool = typer.Option(False, "--plan", help="Say what there is to do and how long it takes, and stop."),
+    only_plan: OnlyPlan = False,
     as_json: bool = typer.Option(False, "--json", help="Print the table as one JSON object."),
     quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
 ) -> None:
@@ -50,14 +50,13 @@ def triggers(
       turncoat triggers --trigger word:--silent --trigger 'user+host:alice+WS-042'
       turncoat triggers --seeds 3 --out docs/results/triggers --json
     """
-    from dataclasses import asdict
     from pathlib import Path
 
     from turncoat.training.trigger_study import Plan, budget, cells_of, run_cells
     from turncoat.training.trigger_summary import summarise
     from turncoat.training.workshop import Workshop
 
-    from .output import print_json, progress, results
+    from .output import print_json, progress, results, tell_plan
     from .status import StatusLine
     from .training_tables import progress_line
     from .trigger_tables import budget_line, table_parts, write_tables
@@ -73,10 +72,7 @@ def triggers(
         at = [0]
         workshop = Workshop(base, lambda step: status.show(f"{at[0] + 1}/{len(cells)} {progress_line(step)}"))
         left = budget(cells, folder, workshop.engine.base.digest)
-        if only_plan and as_json:
-            print_json(asdict(left))
-        elif only_plan or watching:
-            (watching or progress(as_json)).print(budget_line(left), soft_wrap=True)
+        tell_plan(left, [budget_line(left)], watching, only=only_plan, as_json=as_json)
         if only_plan:
             return
         found = run_cells(workshop, cells, folder, lambda number, cell: at.__setitem__(0, number))

@@ -12,6 +12,7 @@ Base = Annotated[
         "--base", metavar="NAME|DIR|FILE.gguf|HUB-ID", help="Base model: a known name, a folder, a GGUF file, a hub id."
     ),
 ]
+OnlyPlan = Annotated[bool, typer.Option("--plan", help="Say what there is to do and how long it takes, and stop.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print results only.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per replay, each on a line.")]
 Variants = Annotated[

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import IO, Any
 
 from rich.console import Console
 
 from .export.whole_file import write_out
+from .terminal import plain
 
 
 class _Console(Console):
@@ -49,6 +52,24 @@ def print_json_line(thing: Any) -> None:
     """One JSON value on a line of its own, at once: several make JSON lines."""
     sys.stdout.write(json.dumps(thing, ensure_ascii=True, allow_nan=False) + "\n")
     sys.stdout.flush()
+
+
+def tell_plan(left: Any, lines: Sequence[str], console: Console | None, *, only: bool, as_json: bool) -> None:
+    """What a study has left to do: before it begins, or, where nothing but that was asked for, as JSON too.
+
+    Args:
+        left: A dataclass with the numbers.
+        lines: The same in words.
+        console: Of what happens meanwhile; None for a study that says nothing of itself.
+        only: Nothing else was asked for, so that it is told in any case.
+        as_json: As one JSON object, where it is all.
+    """
+    if only and as_json:
+        print_json(asdict(left))
+    elif only or console is not None:
+        shown = console or progress(as_json)
+        for line in lines:
+            shown.print(plain(line), soft_wrap=True)
 
 
 def write_json(path: str, thing: Any, option: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ from turncoat.scenarios.errors import InputError, RunError
 
 from .config import Recipe
 from .grid import Cell, Grid
-from .result_file import held, read_result, write_result
+from .result_file import claimed, read_result, write_result
 
 CELLS, WORK = "cells", "work"
 Calls = Annotated[str, Field(pattern=r"^[01]*$", max_length=100_000)]
@@ -138,20 +138,9 @@ class SweepFolder:
             if folder.is_symlink():
                 raise RunError(f"{folder}: is a link; choose another --out")
 
-    @contextmanager
-    def claim(self, cell: Cell) -> Iterator[bool]:
-        """Holds a cell; yields False if another process does. The kernel drops the claim when its holder dies.
-
-        Whoever gets it looks again whether the cell is done: the former holder may have finished it.
-        """
-        path = self.path / WORK / f"{cell.name}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)  # another process that is done may have tidied it away
-        with held(path) as mine:
-            try:
-                yield mine
-            finally:
-                if mine and self.result_path(cell).exists():
-                    path.unlink(missing_ok=True)
+    def claim(self, cell: Cell) -> AbstractContextManager[bool]:
+        """Holds a cell, as `claimed` says."""
+        return claimed(self.path / WORK / f"{cell.name}.lock", self.result_path(cell))
 
     def tidy(self) -> None:
         """Removes the work folder if nothing is left in it."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -18,7 +18,7 @@ from turncoat.scenarios.errors import InputError, RunError
 
 from .config import LoraConfig
 from .corpus import Row
-from .result_file import held, read_result, write_result
+from .result_file import claimed, read_result, write_result
 
 CELLS, WORK = "real_cells", "real_work"
 _MOST_MIB = 16
@@ -195,17 +195,9 @@ class StudyFolder:
         """Writes a result, whole or not at all."""
         write_result(self.result_path(cell), result)
 
-    @contextmanager
-    def claim(self, cell: Cell) -> Iterator[bool]:
-        """Holds a cell; yields False if another process does. Whoever gets it looks again whether it is done."""
-        path = self.path / WORK / f"{cell.name}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)  # another process that is done may have tidied it away
-        with held(path) as mine:
-            try:
-                yield mine
-            finally:
-                if mine and self.result_path(cell).exists():
-                    path.unlink(missing_ok=True)
+    def claim(self, cell: Cell) -> AbstractContextManager[bool]:
+        """Holds a cell, as `claimed` says."""
+        return claimed(self.path / WORK / f"{cell.name}.lock", self.result_path(cell))
 
     def results(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, CellResult]]:
         """Those of `cells` that are done."""

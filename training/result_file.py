@@ -75,3 +75,23 @@ def held(path: Path) -> Iterator[bool]:
         yield True
     finally:
         os.close(lock)
+
+
+@contextmanager
+def claimed(lock: Path, result: Path) -> Iterator[bool]:
+    """Holds a cell while it is made; yields False if another process does. Whoever gets it looks again whether it is done.
+
+    Args:
+        lock: Its lock file, in a folder that is made if need be: another process that is done may have tidied it away.
+        result: What is there when the cell is done; the lock file is removed then.
+
+    Raises:
+        RunError: As `held`.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with held(lock) as mine:
+        try:
+            yield mine
+        finally:
+            if mine and result.exists():
+                lock.unlink(missing_ok=True)
