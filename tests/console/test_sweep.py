@@ -103,6 +103,7 @@ def test_the_budget_is_said_before_anything_starts(out: Path) -> None:
     # Left: 2,000 rows (and 0 poison) of a seed, 31 test rows; three epochs of them; measured at 1 s a cell.
     assert "20 cells, 19 done. To do: 2,0" in shown
     assert "measured over 19 cells" in shown
+    assert json.loads(run("grid.yaml", "--out", "out", "--plan", "--json"))["done"] == 19
     assert not (out / "dose_curve.json").exists()
 
 

