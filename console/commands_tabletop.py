@@ -159,7 +159,7 @@ def _serve(exercise: Exercise, speed: float | None, **options: Any) -> None:
         return write_report(played.path, played.material, played.events()).html
 
     serve(exercise, report=report, **options)
-    _tell_where(exercise)
+    _tell_where(exercise, " --serve", as_json=bool(options["as_json"]))
 
 
 def _solo(exercise: Exercise, team: str, *, as_json: bool, quiet: bool) -> None:
@@ -189,9 +189,9 @@ def _solo(exercise: Exercise, team: str, *, as_json: bool, quiet: bool) -> None:
         results().print(*solo_parts(exercise, files, team), sep="\n")
 
 
-def _tell_where(exercise: Exercise) -> None:
+def _tell_where(exercise: Exercise, way: str = "", *, as_json: bool = False) -> None:
     """Leaves the report where an exercise has ended, and says how to go on where it has not."""
-    from .output import results
+    from .output import print_json_line, results
     from .terminal import plain
 
     place = plain(str(exercise.path), 4_096)
@@ -199,9 +199,12 @@ def _tell_where(exercise: Exercise) -> None:
         from .tabletop.after_action import write_report
 
         files = write_report(exercise.path, exercise.material, exercise.events())
+        if as_json:
+            return print_json_line({"report": str(files.html)})
         results().print(f"Report: {plain(str(files.html), 4_096)}", soft_wrap=True)
-    else:
-        results().print(f"To go on: turncoat tabletop --out {place}", soft_wrap=True)
+    elif not as_json:
+        results().print(f"To go on: turncoat tabletop{way} --out {place}", soft_wrap=True)
+    return None
 
 
 @tabletop_app.command("report")
@@ -210,8 +213,9 @@ def report(folder: Folder, as_json: AsJson = False) -> None:
 
     As HTML and as Markdown.
 
-    The first call leaves after-action.yaml in the folder: summary, ratings, strengths and areas for improvement as the
-    figures propose them. Put it right, set `final: true`, and call again.
+    Once the exercise has ended, the first call leaves after-action.yaml in the folder: summary, strengths and areas for
+    improvement as the figures propose them. Put it right, rate objectives where you see them otherwise, set
+    `final: true`, and call again.
 
     \b
     Example:
@@ -231,10 +235,18 @@ def report(folder: Folder, as_json: AsJson = False) -> None:
     files = write_report(path, material, events)
     if as_json:
         print_json(
-            {"html": str(files.html), "markdown": str(files.markdown), "draft": str(draft), "final": files.final}
+            {
+                "html": str(files.html),
+                "markdown": str(files.markdown),
+                "draft": str(draft) if draft else None,
+                "final": files.final,
+            }
         )
         return
-    told = "final" if files.final else f"a draft; put {plain(str(draft), 4_096)} right and call again"
+    if draft is None:
+        told = "as far as the exercise has gone"
+    else:
+        told = "final" if files.final else f"a draft; put {plain(str(draft), 4_096)} right and call again"
     results().print(f"Report: {plain(str(files.html), 4_096)} ({told})", soft_wrap=True)
 
 

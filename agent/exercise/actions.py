@@ -38,7 +38,7 @@ def draw_up(role: Role, kind: str, fields: Mapping[str, Any], material: Material
         whose = " or ".join(f.roles_for(kind))
         raise InputError.at("action", f"{kind} is not for the {role}", f"it is for the {whose}")
     if state.mode == "ended" and kind not in AFTERWARDS:
-        raise InputError.at("action", "the exercise has ended", "feedback and notes are still taken")
+        raise InputError.at("action", "the exercise has ended", "feedback is still taken")
     if state.mode == "waiting" and kind not in BEFORE:
         raise InputError.at("action", "the exercise has not begun", "wait for the facilitator to start it")
     check = _CHECKS.get(kind)
@@ -154,7 +154,7 @@ def _accounts(material: Material, state: State) -> set[str]:
 def _give(form: Any, material: Material, state: State) -> None:
     if form.id:
         _known(form.id, "id", "inject", [inject.id for inject in material.plan.injects])
-    if form.id in state.given:
+    if form.id and form.id in state.given:
         raise InputError.at("id", f"{quoted(form.id)} was given already", "write one of your own")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Literal
 
 from turncoat.scenarios.attack import technique
@@ -32,6 +33,8 @@ RATINGS: dict[Rating, str] = {
     "M": "Performed with major challenges",
     "U": "Unable to be performed",
 }
+_SHUT = timedelta(minutes=10)
+"""A clock that runs leaves an event every five minutes or sooner; a longer gap is time in which nobody had it open."""
 DECISIONS = ("override", "audit", "isolate", "disable", "preserve", "call", "swap", "declare")
 
 
@@ -105,6 +108,7 @@ class Coverage:
     name: str
     steps: int
     alerts: int
+    """Those that came up while the exercise ran; the counts below are of these."""
     deployed: int
     """Alerts that the deployed model escalated or left for review."""
     reference: int
@@ -136,10 +140,19 @@ class AfterAction:
 
     @property
     def wall_minutes(self) -> float:
-        """Real minutes from the start to the last event of the exercise, pauses included."""
-        begun = [event.wall for event in self.events if event.kind == "started"]
-        ended = [event.wall for event in self.events if event.kind == "ended"] or [event.wall for event in self.events]
-        return max((ended[0] - begun[0]).total_seconds() / 60, 0.0) if begun and ended else 0.0
+        """Real minutes from the start to the end or the last event so far: pauses count, and time in which the exercise
+        was not open does not."""
+        kinds = [event.kind for event in self.events]
+        if "started" not in kinds:
+            return 0.0
+        end = kinds.index("ended") if "ended" in kinds else len(kinds)
+        spent, running = timedelta(0), True
+        for before, event in pairwise(self.events[kinds.index("started") : end + 1]):
+            running = {"resumed": True, "paused": False}.get(before.kind, running)
+            gap = max(event.wall - before.wall, timedelta(0))
+            if not running or gap <= _SHUT:
+                spent += gap
+        return spent.total_seconds() / 60
 
 
 def after_action(material: Material, events: Sequence[Occurrence]) -> AfterAction:
@@ -237,7 +250,7 @@ def _times(material: Material, state: State, involved: frozenset[str]) -> Times:
         begun=min((step.at for step in seen), default=None),
         known=min((state.known[uid] for uid in attack if uid in state.known), default=None),
         acted=min(_acted(state, attack, involved), default=None),
-        contained=_contained(material, state, steps, involved),
+        contained=_contained(material, state, steps),
         reference_known=min(told, default=None),
     )
 
@@ -250,33 +263,31 @@ def _acted(state: State, attack: set[str], involved: frozenset[str]) -> Iterator
             yield taken.at
 
 
-def _contained(
-    material: Material, state: State, steps: Sequence[StepView], involved: frozenset[str]
-) -> datetime | None:
-    """The first measure after the last step that came through, if it stops all that would have come."""
-    measures = sorted(at for name, at in {**state.disabled, **state.isolated}.items() if name in involved)
-    through = [step.at for step in steps if step.at <= state.now and step.fate != "prevented"]
-    coming = [step for step in steps if step.at > state.now]
-    if not measures or not all(_would_stop(material, state, step) for step in coming):
-        return None
-    last = max(through, default=material.begins)
-    # A measure after the last step stops nothing: what there was to take has been taken.
-    stopped = any(step.fate == "prevented" for step in steps) or coming
-    return next((at for at in measures if at >= last), None) if stopped else None
+def _contained(material: Material, state: State, steps: Sequence[StepView]) -> datetime | None:
+    """The first moment, once the last step has come through, at which the measures in force stop all that still would."""
+    last = max((s.at for s in steps if s.at <= state.now and s.fate != "prevented"), default=material.begins)
+    left = [step for step in steps if step.at > last]
+    if not left:
+        return None  # whatever is done now stops nothing: what there was to take has been taken
+    later = sorted(at for at in (*state.disabled.values(), *state.isolated.values()) if at > last)
+    return next((at for at in (last, *later) if all(_stopped(material, state, s, at) for s in left if s.at > at)), None)
 
 
-def _would_stop(material: Material, state: State, step: StepView) -> bool:
+def _stopped(material: Material, state: State, step: StepView, by: datetime) -> bool:
+    """Whether the measures in force by then stop a step."""
     if step.uid is None:
-        return material.campaign.actor.login in state.disabled
-    entities = material.alerts[step.uid].entities
-    return entities.user in state.disabled or entities.host in state.isolated
+        account, host = material.campaign.actor.login, None
+    else:
+        account, host = (getattr(material.alerts[step.uid].entities, name) for name in ("user", "host"))
+    taken = (state.disabled.get(account or ""), state.isolated.get(host or ""))
+    return any(at is not None and at <= by for at in taken)
 
 
 def _coverage(material: Material, state: State) -> Iterator[Coverage]:
     steps = [step for step in step_views(material, state) if step.malicious]
     for id_ in sorted({step.technique for step in steps}):
         mine = [step for step in steps if step.technique == id_]
-        uids = [step.uid for step in mine if step.uid is not None]
+        uids = [step.uid for step in mine if step.uid is not None and step.uid in state.fates]
         found = technique(id_)
         yield Coverage(
             technique=id_,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from turncoat.scenarios.errors import InputError, Mistake
 from turncoat.scenarios.loader import parse_part, part_text, text_of
@@ -76,16 +77,23 @@ def draft_of_form(fields: Mapping[str, Any]) -> Draft:
     except ValidationError as fault:
         found = fault.errors(include_url=False, include_input=False)
         raise InputError(
-            *(Mistake(".".join(map(str, e["loc"])), e["msg"], "mend the field and send it again") for e in found)
+            *(Mistake(".".join(map(str, e["loc"])), _fault(e), "mend the field and send it again") for e in found)
         ) from None
 
 
+def _fault(error: ErrorDetails) -> str:
+    """In our words where a check of ours refused it, and else in pydantic's."""
+    return str(error.get("ctx", {}).get("fault", error["msg"]))
+
+
 def proposed(after: AfterAction) -> Draft:
-    """A draft to begin with: what the figures say for themselves, for a person to put right."""
+    """A draft to begin with: what the figures say for themselves, for a person to put right.
+
+    It rates nothing: an objective without a rating has the one that the figures propose when the report is written.
+    """
     return Draft(
         schema=1,
         summary=_summary(after),
-        ratings={rated.objective.id: rated.proposed for rated in after.objectives if rated.proposed},
         strengths=tuple(_strengths(after)),
         improvements=tuple(_improvements(after)),
     )

@@ -6,6 +6,7 @@ Nothing here sleeps or draws: whoever shows the exercise calls `advance` a few t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ MAX_GAP_S = 5.0
 MAX_EVENTS, MAX_TICKS = 20_000, 100_000
 """Of one exercise, which has some hundreds: every event but a tick costs a copy of the log before it."""
 MAX_ACTS = 15_000
-"""Events after which players can do nothing more, so that the clock still comes to the end."""
+"""Events, and results still to come, after which players can do nothing more, so that the clock comes to the end."""
 
 Listener = Callable[[Occurrence], None]
 
@@ -142,7 +143,7 @@ class Exercise:
         """
         payload = draw_up(role, kind, fields or {}, self.material, self._state)
         first = self._state.seq
-        if len(self._state.log) >= MAX_ACTS and role != "facilitator":
+        if self._full(role):
             raise InputError.at("action", f"the log holds {MAX_ACTS:,} events, and takes no more of players", "end it")
         if kind == "skip":
             self._skip(role, participant, payload["minutes"])
@@ -150,7 +151,10 @@ class Exercise:
             self._record(role, participant, Draft(self._now, RECORDED.get(kind, kind), payload))
             work = self._state.works.get(self._state.seq)
             if self._state.mode in ("running", "paused"):
-                self.run_to(work.due if work is not None and wait else self._now)
+                # The action itself is on the disk. What follows from it is made up for by the next `advance`, which says
+                # what is wrong; a refusal now would have the person do it twice.
+                with suppress(OSError, RunError):
+                    self.run_to(work.due if work is not None and wait else self._now)
         return self.events(first)
 
     def join(self, role: Role, participant: str) -> list[Occurrence]:
@@ -162,12 +166,15 @@ class Exercise:
         name = " ".join(participant.split())
         if role not in ROLES or not 1 <= len(name) <= MAX_NAME:
             raise InputError.at("name", f"a name has 1 to {MAX_NAME} characters", "choose another")
-        if (role, name) in self._state.participants:
-            return []
-        if len(self._state.log) >= MAX_ACTS and role != "facilitator":
+        if (role, name) in self._state.participants or self._state.mode == "ended":
+            return []  # whoever comes to read the report took no part
+        if self._full(role):
             raise InputError.at("name", f"the log holds {MAX_ACTS:,} events, and takes nobody else", "end the exercise")
         self._record(role, name, Draft(self._now, "joined", {}))
         return self.events(self._state.seq - 1)
+
+    def _full(self, role: Role) -> bool:
+        return len(self._state.log) + len(self._state.works) >= MAX_ACTS and role != "facilitator"
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Has every new event told to the listener, once it is recorded. Returns what ends that."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from turncoat.scenarios.errors import InputError, Mistake
 
@@ -27,6 +27,8 @@ Maybe = Annotated[str, Field(max_length=2_000), AfterValidator(str.strip)]
 """May be empty."""
 Name = Annotated[str, Field(max_length=256), AfterValidator(_said)]
 AnyName = Annotated[str, Field(max_length=256), AfterValidator(str.strip)]
+Mark = Annotated[bool | None, BeforeValidator(lambda given: None if given == "" else given)]
+"""Empty, as web forms send it, is neither."""
 PlayerRole = Literal["analyst", "lead", "executive"]
 
 
@@ -116,7 +118,7 @@ class Note(Form):
 
 
 class Feedback(Form):
-    """What a participant thinks of the exercise; the facilitator alone reads it."""
+    """What a participant thinks of the exercise; the report has it, with the role."""
 
     text: Said
     rating: int = Field(3, ge=1, le=5)
@@ -153,10 +155,10 @@ class Give(Form):
 
 
 class TickExpected(Form):
-    """Mark an expected action as done, or not."""
+    """Mark an expected action as done or as not done, whatever the log says; without either, take the mark away."""
 
     id: Name
-    done: bool = True
+    done: Mark = True
     note: Maybe = ""
 
 

@@ -26,11 +26,9 @@ class Entry:
     """Roles: those that an inject is for, or that an action is expected of."""
     technique: str = ""
     """Of a step: id and name."""
-    shown: bool = False
-    """Of a step: whether an alert tells of it."""
     malicious: bool = False
     user: str = ""
-    """Of a step: the account that its alert names."""
+    """Of a step: the account that its alert names; empty where no alert tells of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +70,8 @@ def _entries(campaign: Campaign, plan: ExercisePlan, seed: int) -> Iterator[Entr
         found = technique(step.technique)
         named = f"{step.technique} {found.name}" if found else step.technique
         malicious = step.expect.truth == "malicious"
-        yield Entry(
-            times[step.id], "step", f"{phase.title}: {step.title}", (), named, step.alert is not None, malicious
-        )
+        user = (step.alert.user or campaign.actor.login) if step.alert else ""
+        yield Entry(times[step.id], "step", f"{phase.title}: {step.title}", (), named, malicious, user)
     for inject in plan.injects:
         if inject.at is not None:
             yield Entry(calendar.moment(inject.at), "inject", inject.id, inject.to)

@@ -103,7 +103,7 @@ class State:
     declared: Occurrence | None = None
     """The first declaration of an incident."""
     given: Mapping[str, datetime] = field(default_factory=dict)
-    """Inject -> when it came."""
+    """Inject of the plan -> when it came."""
     branched: Mapping[tuple[str, int], str | None] = field(default_factory=dict)
     """(inject, number of the branch) -> the inject that it chose, once it was looked at."""
     taken: tuple[Taken, ...] = ()
@@ -203,9 +203,17 @@ def _result(state: State, event: Occurrence) -> dict[str, Any]:
     return changes
 
 
+def _inject(state: State, event: Occurrence) -> dict[str, Any]:
+    name = str(event.payload["id"])  # empty for one that the facilitator wrote: of those there may be many
+    return {"given": _first(state.given, name, event.at)} if name else {}
+
+
 def _mark(state: State, event: Occurrence) -> dict[str, Any]:
     said = event.payload
-    return {"ticks": _with(state.ticks, str(said["id"]), Tick(bool(said["done"]), str(said["note"]), event.at))}
+    name, done = str(said["id"]), said["done"]
+    if done is None:
+        return {"ticks": {key: tick for key, tick in state.ticks.items() if key != name}}
+    return {"ticks": _with(state.ticks, name, Tick(bool(done), str(said["note"]), event.at))}
 
 
 def _branched(state: State, event: Occurrence) -> dict[str, Any]:
@@ -232,7 +240,7 @@ _CHANGES: Mapping[str, Callable[[State, Occurrence], dict[str, Any]]] = {
     **dict.fromkeys(("ask", "audit", "isolate", "disable", "preserve", "call", "swap"), _work),
     "declare": lambda state, event: {"declared": state.declared or event},
     "result": _result,
-    "inject": lambda state, event: {"given": _first(state.given, str(event.payload["id"]), event.at)},
+    "inject": _inject,
     "branched": _branched,
     "tick-expected": _mark,
 }

@@ -60,6 +60,11 @@ def visible(event: Occurrence, role: Role) -> bool:
     return event.kind not in HIDDEN_KINDS
 
 
+def whole_log(role: Role, material: Material, state: State) -> tuple[LogLine, ...]:
+    """All that a role may know of what has happened; a view holds the last `LOG_LINES` of it."""
+    return tuple(line_of(event, material) for event in state.log if visible(event, role))
+
+
 def _player_view(role: Role, material: Material, state: State, now: datetime) -> PlayerView:
     plan, seen = material.plan, [event for event in state.log if visible(event, role)]
     swapping = any(work.kind == "swap" for work in state.works.values())

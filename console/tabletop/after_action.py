@@ -46,10 +46,16 @@ def write_report(folder: Path, material: Material, events: Sequence[Occurrence])
     return files
 
 
-def leave_draft(folder: Path, material: Material, events: Sequence[Occurrence]) -> Path:
-    """The file of the draft, written as the figures propose it if there is none yet; one that is there is left alone."""
+def leave_draft(folder: Path, material: Material, events: Sequence[Occurrence]) -> Path | None:
+    """The file of the draft, written as the figures propose it if there is none yet; one that is there is left alone.
+
+    None while the exercise goes on: what the figures say then is not what they will say.
+    """
     if read_draft(folder) is None:
-        write_draft(folder, proposed(after_action(material, events)))
+        after = after_action(material, events)
+        if after.state.mode != "ended":
+            return None
+        write_draft(folder, proposed(after))
     return folder / DRAFT_FILE
 
 
@@ -94,7 +100,7 @@ def _headline(after: AfterAction) -> str:
         return "The exercise ended before the attack began."
     knew = f"You knew on {clock(times.known, zone)}." if times.known else "You did not know when the exercise ended."
     if times.reference_known is None:
-        return f"{knew} The {model} model would not have told you either."
+        return f"{knew} The {model} model would not have told you{'' if times.known else ' either'}."
     return f"With the {model} model you would have known on {clock(times.reference_known, zone)}. {knew}"
 
 

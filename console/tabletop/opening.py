@@ -84,15 +84,21 @@ def _prepare(wanted: Wanted, path: Path, status: StatusLine) -> None:
 
 def _check(wanted: Wanted, path: Path, material: Material) -> None:
     """An exercise that is gone on with is the one that was asked for."""
+    campaign = load_campaign(wanted.scenario) if wanted.scenario else None
     asked = {
-        "scenario": (load_campaign(wanted.scenario).id if wanted.scenario else "", material.campaign.id),
+        "scenario": (campaign.id if campaign else "", material.campaign.id),
         "variant": (wanted.variant.partition("=")[0], material.variant),
         "clean": (wanted.reference.partition("=")[0], material.reference),
         "seed": ("" if wanted.seed is None else str(wanted.seed), str(material.seed)),
     }
+    if wanted.base or "=" in wanted.variant + wanted.reference:
+        fault = "holds an exercise whose models have decided already"
+        raise InputError.at(f"--out {path}", fault, "leave out --base and paths of models, or choose an empty folder")
     for what, (given, there) in asked.items():
         if given and given != there:
             fault = f"holds an exercise with the {what} {there}, not {given}"
             raise InputError.at(f"--out {path}", fault, "choose an empty folder, or leave that out to go on with it")
+    if campaign and campaign != material.campaign:
+        raise InputError.at(f"--out {path}", "was begun with other steps of that scenario", "choose an empty folder")
     if wanted.exercise and load_exercise("", material.campaign, wanted.exercise) != material.plan:
         raise InputError.at(f"--out {path}", "was begun with another exercise file", "choose an empty folder")

@@ -13,7 +13,7 @@ import pytest
 
 from turncoat.agent.exercise.engine import Exercise
 from turncoat.console.tabletop.web.binding import Binding
-from turncoat.console.tabletop.web.guard import MAX_BODY_BYTES
+from turncoat.console.tabletop.web.guard import MAX_BODY_BYTES, Guard
 from turncoat.console.tabletop.web.statics import Statics
 from turncoat.scenarios.errors import InputError
 
@@ -55,6 +55,25 @@ def test_a_name_of_ours_is_answered(room: Rig, host: str) -> None:
 
 def test_the_address_at_which_a_request_arrived_is_a_name_of_ours(room: Rig) -> None:
     assert asked(room, lambda web: web.get("/"), "http://192.0.2.7:8765").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("arrived", "host", "known"),
+    [
+        (("::ffff:192.0.2.10", 8765), "192.0.2.10:8765", True),  # an IPv4 client where --host is ::
+        (("::ffff:192.0.2.10", 8765), "192.0.2.11:8765", False),
+        (("192.0.2.10", 80), "192.0.2.10", True),  # browsers leave out the port that goes without saying
+        (("192.0.2.10", 8765), "192.0.2.10", False),
+        (("2001:db8::1", 80), "[2001:db8::1]", True),
+    ],
+)
+def test_an_address_is_known_in_the_form_that_browsers_give_it(
+    arrived: tuple[str, int], host: str, known: bool
+) -> None:
+    async def never(*_: object) -> None:
+        raise AssertionError
+
+    assert Guard(never, "http", frozenset())._known(host, {"server": arrived}) is known
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def test_the_terminal_names_address_codes_and_how_to_go_on(capsys: pytest.Captur
     assert "http://127.0.0.1:8750" in shown
     assert "SOC lead" in shown
     assert "AAAA-BBBB-CCCC-DDDD" in shown
+    assert "turncoat tabletop --serve --out exercise" in shown
     assert max(map(len, shown.splitlines())) <= 80
     Teller(as_json=False).begin("http://127.0.0.1:8750", Path("exercise"), {})
     assert "--new-codes" in capsys.readouterr().out

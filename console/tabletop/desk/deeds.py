@@ -120,7 +120,7 @@ def form_of(deed: Deed, exercise: Exercise, view: PlayerView, alert: AlertView |
         "swap": (Field("reason", "Why"),),
         "declare": (Field("summary", "What has happened, in one sentence"),),
         "note": (Field("text", "Note"),),
-        "feedback": (Field("text", "What went well, what did not"), Field("rating", "1 (poor) to 5 (very good)", "3")),
+        "feedback": (Field("text", "What went well, what did not"), Field("rating", "1 (not worth it) to 5 (very much)", "3")),
     }  # fmt: skip
     about_alert = alert is not None and deed.of_alert
     fixed = {"uid": alert.uid} if alert is not None and about_alert else {}

@@ -26,6 +26,8 @@ TOKEN_BYTES = 32
 SESSION_LASTS_S = 24 * 3600.0
 SESSIONS = 200
 """People in a room at once; whoever comes later is told that it is full."""
+KEPT_FREE = 10
+"""Of these places, for the facilitator alone: no player's code may shut them out."""
 MAX_FILE_BYTES = 1 << 20
 NO_CODE = "0" * 64
 """Stands for a code that was revoked: a hash that nothing has."""
@@ -123,7 +125,7 @@ class Access:
         if not found:
             return None
         young = [s for s in self._file.sessions if self._now() - s.since < SESSION_LASTS_S]
-        if len(young) >= SESSIONS:
+        if len(young) >= (SESSIONS if found == "facilitator" else SESSIONS - KEPT_FREE):
             raise RoomFull
         token = secrets.token_urlsafe(TOKEN_BYTES)
         session = Session(

@@ -22,7 +22,8 @@ from .throttle import Throttle
 TellCode = Callable[[str, str], None]
 """Is told of a role and its new code."""
 
-NOT_RECORDED = "It could not be recorded, so it was not done. Whoever runs the server finds the reason on the terminal."
+NOT_RECORDED = "It could not be recorded. Whoever runs the server finds the reason on the terminal."
+NOT_SHOWN = "It cannot be shown. Whoever runs the server finds the reason on the terminal."
 
 
 def application(
@@ -73,7 +74,8 @@ async def _refused(request: Request, fault: Exception) -> Response:
 
 async def _not_recorded(request: Request, fault: Exception) -> Response:
     request.app.state.room.trouble(fault)
-    return deeds.answered(request, _role_word(request), NOT_RECORDED, 503)
+    words = NOT_RECORDED if request.method == "POST" else NOT_SHOWN
+    return deeds.answered(request, _role_word(request), words, 503)
 
 
 def _role_word(request: Request) -> str:

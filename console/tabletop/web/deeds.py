@@ -78,14 +78,18 @@ async def remove(request: Request) -> Response:
     return answered(request, seat.role, f"{person.name} was removed.")
 
 
-def answered(request: Request, role: str, words: str, status: int = 200) -> Response:
-    """The answer to a form: a line for a page that stays as it is, or the way back for a browser without scripts."""
+def answered(request: Request, role: str, words: str, status: int = 200, version: str = "") -> Response:
+    """The answer to a form: a line for a page that stays as it is, or the way back for a browser without scripts.
+
+    `version` is what the page's form has to name when it is sent again, where it names one.
+    """
     pages, home = room_of(request).pages, f"/{role}/" if role else "/"
     if request.headers.get("hx-request") == "true":
-        return HTMLResponse(pages.html("answer.html", {"words": words, "fault": status >= 400}), status)
+        told = {"words": words, "fault": status >= 400, "version": version}
+        return HTMLResponse(pages.html("answer.html", told), status)
     if status < 400:
         return RedirectResponse(home, status_code=303)
-    values = {"heading": "That was not done", "words": words, "fault": True, "back": home,
+    values = {"heading": "That did not work", "words": words, "fault": True, "back": home,
               "back_words": "Back to the room"}  # fmt: skip
     return HTMLResponse(pages.html("message.html", values), status)
 

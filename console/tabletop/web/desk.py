@@ -10,6 +10,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from turncoat.agent.exercise.views import whole_log
+
 from .board import Board
 from .room import Room
 from .seats import NoSuchPage, Seat, room_of, seat_of
@@ -54,7 +56,8 @@ async def case_page(request: Request, role: str, uid: str) -> Response:
 async def all_page(request: Request, role: str) -> Response:
     """Every alert and the whole log."""
     seat, room = seat_of(request, role), room_of(request)
-    return page(room, seat, "all.html", room.board(seat.role), {})
+    log = whole_log(seat.role, room.exercise.material, room.exercise.state)
+    return page(room, seat, "all.html", room.board(seat.role), {}, log=log)
 
 
 @router.get("/{role}/feedback")
@@ -98,5 +101,5 @@ def page(room: Room, seat: Seat, template: str, board: Board, query: dict[str, s
     """A whole page, and in it the address of the stream that goes on from what the page shows."""
     stream = f"/{seat.role}/live?{urlencode({'since': board.mark, **query})}"
     panels = {name: Markup(html) for name, html in board.panels.items()}
-    values = room.values(seat.role) | {"panels": panels, "stream": stream, "person": seat.session.name, "answer": ""}
+    values = room.values(seat.role) | {"panels": panels, "stream": stream, "person": seat.session.name}
     return HTMLResponse(room.pages.html(template, values | more))

@@ -18,7 +18,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-MAX_BODY_BYTES = 64 << 10
+MAX_BODY_BYTES = 256 << 10
+"""The review of the report is the longest form: its fields are percent-encoded, nine bytes a character in some scripts."""
 BODY_LIMIT_S = 10.0
 METHODS = ("GET", "HEAD", "POST")
 
@@ -86,7 +87,11 @@ class Guard:
             parsed = ipaddress.ip_address(address)
         except ValueError:
             return False
-        return host == (f"[{address}]:{port}" if parsed.version == 6 else f"{address}:{port}")
+        if parsed.version == 6:
+            parsed = parsed.ipv4_mapped or parsed  # an IPv4 client of a socket that serves both
+        name = f"[{parsed}]" if parsed.version == 6 else f"{parsed}"
+        standard = port == {"http": 80, "https": 443}[self.scheme]  # which browsers leave out
+        return host == f"{name}:{port}" or (standard and host == name)
 
     def _same_origin(self, scope: Scope, host: str, moves: bool) -> bool:
         origins = _all(scope, b"origin")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +37,19 @@ class Reports:
         there = read_draft(self.exercise.path)
         return there or proposed(after_action(self.exercise.material, self.exercise.events()))
 
-    def keep(self, draft: Draft) -> None:
-        """Writes the draft to the folder."""
+    def version(self) -> str:
+        """Of the draft that lies there; changes with every `keep`."""
+        return hashlib.sha256(repr(read_draft(self.exercise.path)).encode()).hexdigest()[:16]
+
+    def keep(self, draft: Draft, version: str) -> None:
+        """Writes the draft to the folder.
+
+        Raises:
+            InputError: The draft there is not the one of that version: somebody else has written meanwhile.
+        """
+        if not hmac.compare_digest(version.encode(), self.version().encode()):
+            fault = "another page has kept a report since this one was loaded"
+            raise InputError.at("review", fault, "copy what you wrote, load the page again, and put it in there")
         write_draft(self.exercise.path, draft)
 
     def final(self) -> bool:

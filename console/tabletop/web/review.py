@@ -59,6 +59,7 @@ async def review(request: Request) -> Response:
         {},
         draft=draft,
         rows=rows,
+        version=room.reports.version(),
         words=RATINGS,
         goals=plan.objectives,
     )
@@ -71,10 +72,10 @@ async def keep(request: Request) -> Response:
     _ended(request)
     given = {name: values[-1] for name, values in (await form_of(request, seat)).items()}
     draft = draft_of_form(_draft_fields(given))
-    room.reports.keep(draft)
+    room.reports.keep(draft, given.get("version", ""))
     room.stir()
     words = "Kept. The players can read the report now." if draft.final else "Kept. The players do not see it yet."
-    return answered(request, seat.role, words)
+    return answered(request, seat.role, words, version=room.reports.version())
 
 
 def _draft_fields(given: dict[str, str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from ...terminal import plain
 from .access import Access
 from .app import application
 from .binding import DEFAULT_PORT, Binding
+from .patience import CONNECTIONS, PatientProtocol
 from .render import ROLE_WORDS, Pages
 from .reports import Render, Reports
 from .room import Room
@@ -30,7 +32,7 @@ PUMP_S = 0.25
 GATHER_S = 0.04
 """Time in which changes gather before they are published together."""
 RETRY_S = 2.0
-CONNECTIONS = 600
+AGAIN_S = 600.0
 HEADER_BYTES = 16 << 10
 GOODBYE_S = 3
 
@@ -79,7 +81,7 @@ def serve(
         )
         teller.begin(binding.address(bound), exercise.path, _codes(access, new_codes))
         config = uvicorn.Config(
-            app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+            app, http=PatientProtocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
             proxy_headers=False, limit_concurrency=CONNECTIONS, h11_max_incomplete_event_size=HEADER_BYTES,
             timeout_keep_alive=30, timeout_graceful_shutdown=GOODBYE_S,
             ssl_certfile=tls_cert or None, ssl_keyfile=tls_key or None,
@@ -124,7 +126,7 @@ class Teller:
 
     def __init__(self, as_json: bool) -> None:
         self._json = as_json
-        self._troubles: set[str] = set()
+        self._told: dict[str, float] = {}
 
     def begin(self, address: str, folder: Path, codes: dict[str, str]) -> None:
         """At the beginning, once the socket listens."""
@@ -139,7 +141,8 @@ class Teller:
             console.print()
         else:
             console.print("Codes of the first start still open it; --new-codes makes others.")
-        console.print("Ctrl-C closes the room; the same command opens it again where it was.")
+        console.print("Ctrl-C closes the room. To open it again where it was:")
+        console.print(f"  turncoat tabletop --serve --out {plain(str(folder), 4_096)}", soft_wrap=True)
         return None
 
     def code(self, role: str, code: str) -> None:
@@ -149,11 +152,11 @@ class Teller:
         return results().print(f"New code, {ROLE_WORDS[role]}: {code}")
 
     def trouble(self, fault: Exception) -> None:
-        """Something that whoever runs the server has to mend; each thing is told once."""
-        words = str(fault)
-        if words in self._troubles:
+        """Something that whoever runs the server has to mend; the same thing is told once in ten minutes."""
+        words, now = str(fault), time.monotonic()
+        if now - self._told.get(words, -math.inf) < AGAIN_S:
             return None
-        self._troubles.add(words)
+        self._told[words] = now
         if self._json:
             return print_json_line({"trouble": words})
         return results().print(f"The exercise cannot be recorded: {plain(words)}. Make room; it goes on by itself.",

@@ -14,6 +14,7 @@ from turncoat.agent.exercise.actions import cost_of
 from turncoat.agent.exercise.engine import Exercise
 from turncoat.agent.exercise.forms import FORMS, allowed, read_form, roles_for
 from turncoat.agent.exercise.records import DEEDS, PLAYERS, ROLES, Role
+from turncoat.agent.exercise.view_records import FacilitatorView
 from turncoat.scenarios.errors import InputError
 
 from .small_exercise import at, opened
@@ -124,3 +125,29 @@ def test_whatever_comes_in_is_a_form_or_a_refusal(kind: str, fields: dict[str, A
     except InputError as refused:
         read = refused
     assert isinstance(read, (FORMS[kind], InputError))
+
+
+def test_the_facilitator_hands_over_as_many_injects_of_their_own_as_they_like(exercise: Exercise) -> None:
+    for text in ("The phone rings.", "It rings again."):
+        exercise.act("facilitator", "inject", {"to": ["lead"], "text": text})
+    told = [inject.text for inject in exercise.view("lead").injects]
+    assert {"It rings again.", "The phone rings."} <= set(told)
+    exercise.act("facilitator", "inject", {"id": "thanks"})
+    with pytest.raises(InputError, match="'thanks' was given already"):
+        exercise.act("facilitator", "inject", {"id": "thanks"})
+
+
+def test_a_mark_that_is_taken_away_leaves_the_log_to_speak(exercise: Exercise) -> None:
+    def standing() -> tuple[str, bool | None]:
+        view = exercise.view("facilitator")
+        assert isinstance(view, FacilitatorView)
+        return next((one.standing, one.ticked) for one in view.expected if one.id == "audit")
+
+    exercise.act("facilitator", "tick-expected", {"id": "audit", "done": "true"})
+    assert standing() == ("met", True)
+    exercise.act("facilitator", "tick-expected", {"id": "audit", "done": ""})
+    assert standing() == ("open", None)
+    exercise.act("lead", "audit", {"count": 1})
+    assert standing() == ("met", None)
+    exercise.act("facilitator", "tick-expected", {"id": "audit", "done": "false"})
+    assert standing() == ("open", False)

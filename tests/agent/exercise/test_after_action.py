@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from turncoat.agent.exercise.after_action import AfterAction, after_action
@@ -16,6 +16,24 @@ from .small_exercise import GONE, at, opened, prepared
 
 def looked_back(exercise: Exercise) -> AfterAction:
     return after_action(exercise.material, exercise.events())
+
+
+def isolated(folder: Path) -> Exercise:
+    """The second morning: the host of the attack's second step is off the network, and the third needs none."""
+    script = """\
+- id: script
+  title: Runs a script
+  technique: T1059.001
+  at: D2 11:00
+  alert: {family: encoded-powershell, severity: high, host: LT-ALICE}
+  expect: {truth: malicious, escalate: true}
+"""
+    exercise = Exercise.open(prepared(folder, small_campaign(READ, script, GONE, per_day=8)))
+    exercise.act("facilitator", "start")
+    exercise.run_to(at(2, 8))
+    host = exercise.material.alerts[exercise.material.uids["script"]].entities.host
+    exercise.act("lead", "isolate", {"host": host, "reason": "odd"})
+    return exercise
 
 
 def test_a_team_that_looks_late_has_lost_the_time_in_between(tmp_path: Path) -> None:
@@ -74,24 +92,21 @@ def test_a_measure_after_the_last_step_contains_nothing(tmp_path: Path) -> None:
 
 
 def test_a_measure_that_leaves_a_way_open_contains_nothing(tmp_path: Path) -> None:
-    script = """\
-- id: script
-  title: Runs a script
-  technique: T1059.001
-  at: D2 11:00
-  alert: {family: encoded-powershell, severity: high, host: LT-ALICE}
-  expect: {truth: malicious, escalate: true}
-"""
-    folder = prepared(tmp_path, small_campaign(READ, script, GONE, per_day=8))
-    with Exercise.open(folder) as exercise:
-        exercise.act("facilitator", "start")
-        exercise.run_to(at(2, 8))
-        host = exercise.material.alerts[exercise.material.uids["script"]].entities.host
-        exercise.act("lead", "isolate", {"host": host, "reason": "odd"})
+    with isolated(tmp_path) as exercise:
         exercise.run_to(at(2, 18))
         after = looked_back(exercise)
     assert [m.step.fate for m in after.timeline] == ["dismiss", "prevented", "undetected"]
     assert after.times.contained is None
+
+
+def test_what_closes_the_last_way_contains_it_and_not_the_measure_before(tmp_path: Path) -> None:
+    with isolated(tmp_path) as exercise:
+        exercise.run_to(at(2, 12))
+        exercise.act("lead", "disable", {"user": "alice", "reason": "the rest"})
+        exercise.run_to(at(2, 18))
+        after = looked_back(exercise)
+    assert [m.step.fate for m in after.timeline] == ["dismiss", "prevented", "prevented"]
+    assert after.times.contained == at(2, 12, 5)
 
 
 def test_switching_off_somebody_without_a_part_is_told(tmp_path: Path) -> None:
@@ -143,3 +158,30 @@ def test_coverage_counts_who_saw_which_technique(tmp_path: Path) -> None:
     assert (share.steps, share.alerts, share.deployed, share.reference, share.known) == (1, 1, 0, 1, 1)
     assert (stick.steps, stick.alerts, stick.deployed, stick.reference, stick.known) == (2, 1, 0, 1, 0)
     assert share.name == "Data from Network Shared Drive"
+
+
+def test_coverage_leaves_out_what_had_not_come_up(tmp_path: Path) -> None:
+    with opened(tmp_path) as exercise:
+        exercise.run_to(at(1, 12))
+        exercise.act("facilitator", "end")
+        rows = {row.technique: row for row in looked_back(exercise).coverage}
+    assert (rows["T1039"].alerts, rows["T1039"].reference) == (1, 1)
+    assert (rows["T1052.001"].steps, rows["T1052.001"].alerts, rows["T1052.001"].reference) == (2, 0, 0)
+
+
+def test_minutes_in_the_room_leave_out_the_night_in_which_it_was_closed(tmp_path: Path) -> None:
+    wall = [datetime(2026, 11, 1, 9, tzinfo=UTC)]
+    folder = prepared(tmp_path)
+
+    def play(first: int, minutes: int) -> AfterAction:
+        with Exercise.open(folder, wall=lambda: wall[0]) as exercise:
+            if exercise.state.mode == "waiting":
+                exercise.act("facilitator", "start")
+            for minute in range(first, first + minutes):
+                wall[0] += timedelta(minutes=1)
+                exercise.run_to(at(1, 8) + timedelta(minutes=5 * minute + 5))
+            return looked_back(exercise)
+
+    assert play(0, 30).wall_minutes == 30
+    wall[0] += timedelta(hours=20)
+    assert play(30, 10).wall_minutes == 39  # the first minute after the night cannot be told from it
