@@ -155,6 +155,7 @@ def checked_url(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
         host = parsed.raw_host.decode("ascii").strip("[]")
+        host.encode("idna")  # as the system will when it looks the name up: no empty part, none that is too long
     except (httpx.InvalidURL, ValueError) as fault:
         raise wrong("not a URL") from fault
     if parsed.scheme not in ("http", "https"):

@@ -109,7 +109,7 @@ class StateFolder:
             RunError: Another process uses the folder, it belongs to another source, or a file in it is not ours.
         """
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds alerts as they came
         except (FileExistsError, NotADirectoryError) as fault:
             raise RunError(f"{path}: not a folder; choose another place") from fault
         lock = _locked(path / "lock")

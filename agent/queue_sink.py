@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from turncoat.scenarios.errors import RunError
-from turncoat.scenarios.records import Alert
+from turncoat.scenarios.formats.flatten import MAX_FIELDS
+from turncoat.scenarios.records import Alert, Entities
 
 from .journal import Journal, read_rows
 from .records import Investigation, Key
@@ -54,8 +56,13 @@ def escalation(alert: Alert, investigation: Investigation) -> dict[str, Any]:
         "escalated": decision.simulated_time.isoformat(),
         "title": alert.title,
         "severity": str(alert.severity),
-        "user": alert.entities.user,
-        "host": alert.entities.host,
+        "product": alert.product,
+        "technique": alert.technique,
+        "activity": alert.activity,
+        "entities": {
+            slot: value for slot in Entities.__slots__ if (value := getattr(alert.entities, slot)) is not None
+        },
+        "raw": dict(islice(alert.raw.items(), MAX_FIELDS)),
         "forced": decision.forced,
         "reason": decision.reason,
         "p_malicious": p_malicious if p_malicious is not None and math.isfinite(p_malicious) else None,

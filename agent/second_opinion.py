@@ -91,7 +91,8 @@ class SecondOpinionSink:
     `no opinion` says why: timeouts, refusals, garbage, a truncated or misshapen answer. An escalation is never withdrawn.
 
     A key that has a row is not asked about again. One that has none, since we were killed or the endpoint was resting
-    after `SILENCES` alerts without any reply, is asked about when the run is resumed and sends it again. Both files may
+    after `SILENCES` alerts without any reply, is asked about when a run is resumed and sends it again; a follower, which
+    sends nothing again, counts it in `unasked`. Both files may
     grow on and on: of each of their rows memory holds the key's digest, about 100 bytes.
     """
 

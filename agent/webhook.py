@@ -2,13 +2,15 @@
 
 One request per alert: `POST` with `Content-Type: application/json` and `Idempotency-Key: <64 hex digits>`; the body is
 
-    {"format": "turncoat.escalation/1",
+    {"format": "turncoat.escalation/2",
      "key": str,             the idempotency key again
      "uid": str, "variant": str, "principal": str,
      "time": str,            when the alert was raised, ISO 8601 with offset
      "escalated": str,       simulated time of the decision, likewise
      "title": str, "severity": "informational"|"low"|"medium"|"high"|"critical",
-     "user": str|null, "host": str|null,
+     "product": str, "technique": str|null, "activity": str,
+     "entities": {str: str}, those that the alert names: user, host, process, command_line, address, domain, file, resource
+     "raw": {str: str},      fields of the vendor, at most 40
      "forced": bool,         no sound verdict was to be had
      "reason": str, "p_malicious": number|null,
      "evidence": [str]}      "tool: answer", at most 64 of them
@@ -36,7 +38,7 @@ from .queue_sink import escalation
 from .records import Investigation
 from .spool import DeliveryReport, Parcel, Spool
 
-FORMAT = "turncoat.escalation/1"
+FORMAT = "turncoat.escalation/2"
 MOST_QUEUED = 1000
 DRAIN_S = 30.0
 PATIENCE_S = 2.0
@@ -44,7 +46,8 @@ PATIENCE_S = 2.0
 LONGEST_HOLD_S = 30.0
 RECHECK_S = 30.0
 """What was given up on is tried again after so long, if the receiver is not heard of before."""
-_WORTH_WAITING = frozenset({408, 425, 429})
+_REFUSES_THIS = frozenset({400, 413, 422})
+"""What an alert itself can be refused for. Other answers of the 4xx speak of the token, the path or the hour."""
 _GIVE_UP_AFTER = 3
 """While closing: so many alerts in a row without success, and the receiver counts as down."""
 _TEXT_CHARACTERS = 4000
@@ -58,9 +61,10 @@ class _Refused(Exception):
 class WebhookSink:
     """Puts what is sent into a spool and lets one thread deliver it.
 
-    2xx is delivered, and so is 409, the answer to a key that is known. Other 4xx than 408, 425 and 429 are undeliverable:
-    kept and reported. All else (no reply, 3xx, 5xx) is tried again up to `attempts` times and then left queued: for
-    the next quiet moment, for `close`, for the next opening. So the order is that of sending, but for those.
+    2xx is delivered, and so is 409, the answer to a key that is known. 400, 413 and 422 are undeliverable: kept and
+    reported. All else (no reply, 3xx, 5xx, a token that has expired, a path that is wrong) is tried again up to `attempts`
+    times and then left queued: for the next quiet moment, for `close`, for the next opening. So the order is that of
+    sending, but for those.
     """
 
     name = "webhook"
@@ -125,7 +129,11 @@ class WebhookSink:
         """Nothing is left to do: the spool waits for the disk with each alert."""
 
     def close(self) -> None:
-        """Delivers what it can within `drain_s`; the rest stays in the spool. `report` says how much."""
+        """Delivers what it can within `drain_s`; the rest stays in the spool. `report` says how much.
+
+        Raises:
+            RunError: As `send`, of what has gone wrong since.
+        """
         if self._report is not None:
             return
         with self._turn:
@@ -142,6 +150,7 @@ class WebhookSink:
             self._report = self._spool.report()
             self._outbound.close()
             self._spool.close()
+        self._raise_trouble()
 
     def _raise_trouble(self) -> None:
         if self._trouble is not None:
@@ -226,7 +235,7 @@ class WebhookSink:
             raise Again(str(fault)) from None
         if 200 <= reply.status < 300 or reply.status == HTTPStatus.CONFLICT:
             return
-        if 400 <= reply.status < 500 and reply.status not in _WORTH_WAITING:
+        if reply.status in _REFUSES_THIS:
             self._backoff.failures = 0  # it is up and has spoken
             raise _Refused(answered(reply.status))
         raise Again(answered(reply.status), reply.retry_after_s)
@@ -268,6 +277,8 @@ def payload(key: str, alert: Alert, investigation: Investigation) -> dict[str, A
 def _bounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_bounded(part) for part in value]
+    if isinstance(value, dict):
+        return {_bounded(name): _bounded(part) for name, part in value.items()}
     if not isinstance(value, str):
         return value
     cut = value if len(value) <= _TEXT_CHARACTERS else value[: _TEXT_CHARACTERS - 1] + "…"

@@ -80,6 +80,8 @@ class _Backend(httpcore.NetworkBackend):
                 return _Stream(stream, self._deadline)
             except httpcore.ConnectError as error:
                 fault = error
+            except UnicodeError:
+                fault = httpcore.ConnectError("not a name that can be looked up")
         raise fault
 
 
@@ -87,7 +89,7 @@ def loopback_addresses(host: str, port: int) -> list[str]:
     """What a host resolves to. Raises httpcore.ConnectError unless all of it is loopback."""
     try:
         found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    except OSError as fault:
+    except (OSError, UnicodeError) as fault:
         raise httpcore.ConnectError("unknown host") from fault
     if not all(is_loopback(address) for address in found):
         raise httpcore.ConnectError("not on loopback")

@@ -104,9 +104,7 @@ def _run(arguments: list[str]) -> int:
     except typer.Exit as ended:
         return ended.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        return _say(
-            "stopped; a run or a training goes on where it was when started again with the same --out", EXIT_INTERRUPTED
-        )
+        return _say("stopped; the same command with the same folder goes on where it was", EXIT_INTERRUPTED)
     except BrokenPipeError:
         return EXIT_PIPE
     except TurncoatError as error:
@@ -136,7 +134,7 @@ def _usage(error: Exception) -> int:
 def _os_message(error: OSError) -> str:
     place = f"{str(error.filename)[:300]}: " if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{place}the disk is full; make room and start again with the same --out: nothing is done twice"
+        return f"{place}the disk is full; make room and give the same command again: it goes on where it was"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{place}not allowed ({error.strerror}); choose a place that you may write to"
     return f"{place}{error.strerror or error}; check the path and what lies there"

@@ -54,7 +54,7 @@ def triage(
     (user, host, process, command_line, address, domain, file, resource), raw; or such an alert beside its label:
     {"alert": {...}, "label": "benign"}. See docs/alerts.md.
 
-    Exit codes: 0 decided, unreadable alerts among them; 2 no alert could be read, or a mistake of yours.
+    Exit codes: 0 decided, unreadable alerts among them; 2 no alert of a file could be read, or a mistake of yours.
 
     \b
     Examples:

@@ -67,6 +67,8 @@ class Followed:
     delivery: DeliveryReport | None
     """Of a sink that delivers to somewhere else."""
     state: str
+    unasked: int = 0
+    """Alerts that a second model was not asked about."""
 
 
 def follow(order: FollowOrder, status: StatusLine) -> Followed:
@@ -98,7 +100,7 @@ def follow(order: FollowOrder, status: StatusLine) -> Followed:
                 print_json_line(row)
         seconds = time.monotonic() - watch.begun
         status.show("handing over what is left to deliver")
-    return Followed(state.tally, watch.here, seconds, _delivery(sink), order.state)
+    return Followed(state.tally, watch.here, seconds, _delivery(sink), order.state, getattr(sink, "unasked", 0))
 
 
 def summary_lines(followed: Followed) -> Iterator[str]:
@@ -113,6 +115,8 @@ def summary_lines(followed: Followed) -> Iterator[str]:
     if followed.delivery is not None:
         sent = followed.delivery
         yield f"sent: {sent.delivered:,} delivered, {sent.queued:,} waiting, {sent.undeliverable:,} refused"
+    if followed.unasked:
+        yield f"second opinion: {followed.unasked:,} not asked for, while the endpoint rested after silence"
     if followed.state:
         yield f"State: {followed.state} (started again with the same --state, it goes on from here)"
 
@@ -172,6 +176,8 @@ class _Watch:
         waiting = f", {self._source.behind() / 1024:,.0f} KiB behind"
         sent = _delivery(self._sink)
         unsent = f", {sent.queued:,} unsent" if sent else ""
+        if sent and sent.undeliverable:
+            unsent += f", {sent.undeliverable:,} refused"
         self._status.show(
             f"{tally.lines:,} alerts, {rate:,.1f} a second{waiting}; {tally.escalated:,} escalated "
             f"({tally.forced:,} forced){unsent}"

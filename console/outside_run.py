@@ -86,9 +86,9 @@ def _written(decided: Iterator[Triaged] | chain[Triaged], file: IO[str]) -> Iter
 
 
 def _tfidf_rows(items: list[Item], status: StatusLine) -> dict[str, AlertClassifier]:
-    """TF-IDF trained on our rows, and TF-IDF cross-fitted by group on these alerts; none where nothing is labelled."""
+    """TF-IDF trained on our rows, and TF-IDF cross-fitted by group on these alerts; none without labels of both kinds."""
     labelled = [item for item in items if isinstance(item, LabelledAlert) and item.label is not None]
-    if len({item.label for item in labelled}) < 2 or len({item.group for item in labelled}) < 2:
+    if len({item.label for item in labelled}) < 2:
         return {}
 
     from turncoat.models.tfidf import TfidfClassifier, case_text, cross_fitted
@@ -96,6 +96,8 @@ def _tfidf_rows(items: list[Item], status: StatusLine) -> dict[str, AlertClassif
     status.show("fitting TF-IDF beside")
     rows: dict[str, AlertClassifier] = {}
     rows["tfidf, our corpus"] = TfidfClassifier.fit(*_corpus())
+    if len({item.group for item in labelled}) < 2:
+        return rows
     texts = [case_text(Case(item.alert, Context())) for item in labelled]
     try:
         scores = cross_fitted(texts, [bool(item.label) for item in labelled], [item.group for item in labelled])

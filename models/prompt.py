@@ -28,6 +28,8 @@ CUE = "verdict:"
 TOKEN_BUDGET = 384
 FIELD_CHARACTERS = 320
 """Longest value of one field; a longer one is cut, and a required one that was cut counts as lost."""
+MOST_NAMED = 60
+"""Fields that `left_out` names; the formats that we read have at most forty."""
 _OUR_FIELDS = frozenset(("alert", "time", "user", "host", "process", "address", "file", "activity", "domain", "resource",
                          "technique", "verdict",
                          *TOOLS))  # fmt: skip
@@ -116,7 +118,7 @@ def _alert_lines(alert: Alert) -> Iterator[tuple[str, str]]:
 
 def _low_priority(alert: Alert) -> Iterator[tuple[str, str]]:
     """Fields of outside alerts that carry no weight of their own here; alerts of our own world have none."""
-    if alert.raw and alert.technique:
+    if alert.technique and (alert.raw or alert.kind == "external"):
         yield "technique", alert.technique
     if alert.kind == "external":
         for name, value in (("domain", alert.entities.domain), ("resource", alert.entities.resource)):
@@ -148,8 +150,12 @@ def _lines_that_could_fit(alert: Alert, budget: int) -> list[str]:
 
 
 def _names_left_out(alert: Alert, kept: int) -> tuple[str, ...]:
-    """As the prompt would have written them: these names reach terminals and files."""
-    return tuple(escaped(name[:64]) for name, _ in islice(_low_priority(alert), kept, None))
+    """As the prompt would have written them: these names reach terminals and files. Fields that it shows in part are named
+    as cut, and of very many only the first."""
+    fields = list(islice(_low_priority(alert), MOST_NAMED + kept + 1))
+    cut = [f"{escaped(name[:64])} (cut)" for name, value in fields[:kept] if len(value) > FIELD_CHARACTERS]
+    names = [*cut, *(escaped(name[:64]) for name, _ in fields[kept:])]
+    return tuple(names if len(names) <= MOST_NAMED else [*names[:MOST_NAMED], "and more"])
 
 
 def _keep(optional: list[str], excess: int, count: Callable[[str], int]) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 MAX_CHARACTERS = 4_000
-"""Longest text of an alert field proper. Far more than a prompt holds, so a cut field is also one that the prompt reports."""
+"""Longest text of a field. Far more than a prompt shows of one, so a field that is cut here is one that the prompt reports."""
 MAX_RAW_CHARACTERS = 240
 MAX_FIELDS = 40
 MAX_DEPTH = 24
@@ -132,6 +132,35 @@ def flatten(event: Any, used: Collection[str] = ()) -> dict[str, str]:
         kept.append((_rank(path), bounded(path, 120), text))
     kept.sort(key=lambda field: field[0])  # stable: the document's order within a rank
     return {path: text for _, path, text in kept[:MAX_FIELDS]}
+
+
+def spread(*sources: Mapping[str, Any]) -> dict[str, str]:
+    """The `raw` fields of an alert that names its fields itself: all of them, in their order, and none left out unsaid.
+
+    Args:
+        sources: JSON as read; what comes first stays where there is too much.
+
+    Returns:
+        Nested keys joined by dots, values bounded; where there are more than `MAX_FIELDS`, the last one says how many
+        more there are.
+    """
+    kept: dict[str, str] = {}
+    more = 0
+    for source in sources:
+        for path, value in leaves(source):
+            if value is None:
+                continue
+            name, text = bounded(path, 120), bounded(value)
+            if name in kept:
+                kept[name] = bounded(f"{kept[name]}, {text}")
+            elif len(kept) < MAX_FIELDS:
+                kept[name] = text
+            else:
+                more += 1
+    if more:
+        last, _ = kept.popitem()
+        kept["further fields"] = f"{more + 1}, from {last} on, are not shown"
+    return kept
 
 
 def _is_dropped(path: str) -> bool:

@@ -18,6 +18,8 @@ POLL_S = 0.1
 GRACE_S = 1.0
 """How long a renamed file must stay quiet before its successor is read: its writer may not have noticed yet."""
 _MAX_SIBLINGS = 10_000
+_TELLING_BYTES = 256
+"""A file that begins with so many bytes that were read before is taken for the file that they were read from."""
 _ROTATED = re.compile(r"[.-]\d[\d._-]*(?P<packed>\.(gz|bz2|xz|zst|zip))?")
 """What log rotation puts behind a file's name."""
 
@@ -59,6 +61,8 @@ class FileFollower:
         self._quiet_since = 0.0
         self._remarks: list[Line] = []
         self._fd = -1
+        self._left: tuple[int, int] | None = None
+        """The file before this one, held open, and its size when it was left: its writer may write into it still."""
         if spot is None:
             self._begin(_opened(path), 0)
         else:
@@ -84,6 +88,7 @@ class FileFollower:
 
         if stop.is_set():
             return None
+        self._look_back()
         # A batch ends where a file does, so that the next one is on record before anything of it is decided.
         lines = [] if self._remarks else collect(take, more, most, wait_s, time.monotonic)
         turned = self._splitter.generation != generation
@@ -98,6 +103,9 @@ class FileFollower:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        if self._left is not None:
+            os.close(self._left[0])
+            self._left = None
 
     def _take(self) -> Line | None:
         """The next line that is there; None at the end, after which the generation may be another."""
@@ -138,9 +146,21 @@ class FileFollower:
             fd = _opened(following)
         except (FileNotFoundError, _NoSuchFile):
             return None  # rotation is at work: renamed and not there again yet, or packed after it was listed
-        last = self._splitter.rest()
+        last, size = self._splitter.rest(), self._splitter.end
+        held = os.dup(self._fd)
         self._begin(fd, self._splitter.generation + 1, fault)
+        self._left = held, size
         return last
+
+    def _look_back(self) -> None:
+        """Says so where something was written to the file before this one after it was left."""
+        if self._left is None:
+            return
+        held, size = self._left
+        if (now := os.fstat(held).st_size) > size:
+            fault = f"not read, because they came after the file had been rotated: bytes {size:,} to {now:,} of it"
+            self._remarks.append(Line(self._splitter.generation, NOWHERE, fault.encode(), fault))
+            self._left = held, now
 
     def _successor(self) -> tuple[Path, str]:
         """The file that came after this one, and what cannot be read in between, if anything."""
@@ -164,26 +184,28 @@ class FileFollower:
 
     def _resume(self, spot: Spot) -> None:
         """Goes on in the file of an earlier follower, wherever rotation has put it."""
-        rotated = [path for path, status, packed in _siblings(self.path) if not packed]
-        for path in (self.path, *rotated):
-            try:
-                fd = _opened(path)
-            except InputError:
-                continue
-            before = _before(fd, spot)
-            if before is not None:
-                self._fd = fd
-                self._splitter = Splitter(spot, *before, longest=self._longest)
-                return
-            os.close(fd)
+        files = (self.path, *(path for path, _, packed in _siblings(self.path) if not packed))
+        # First the file itself, wherever it is; then one of the same content, such as a file that was restored or a disk that
+        # has another number since: to read it anew would send all of it a second time.
+        for same in (True, False):
+            for path in files:
+                try:
+                    fd = _opened(path)
+                except InputError:
+                    continue
+                before = _before(fd, spot) if same == (_identity(os.fstat(fd)) == (spot.device, spot.inode)) else None
+                if before is not None and (same or spot.offset >= _TELLING_BYTES):
+                    self._fd = fd
+                    self._splitter = Splitter(spot, *before, longest=self._longest)
+                    return
+                os.close(fd)
         fault = "the file was cut off, rewritten or replaced while nobody followed it; lines may be lost"
         self._begin(_opened(self.path), spot.generation + 1, fault)
 
 
 def _before(fd: int, spot: Spot) -> tuple[bytes, bytes] | None:
-    """Head and tail before a place; None if this is not the file in which the place lies."""
-    status = os.fstat(fd)
-    if _identity(status) != (spot.device, spot.inode) or status.st_size < spot.offset:
+    """Head and tail before a place; None if what stands there is not what was read."""
+    if os.fstat(fd).st_size < spot.offset:
         return None
     length = min(MARK_BYTES, spot.offset)
     head, tail = os.pread(fd, length, 0), os.pread(fd, length, spot.offset - length)

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from ..errors import Mistake
 from ..records import Alert, Entities, Severity
-from .flatten import MAX_FIELDS, bounded, flatten
+from .flatten import bounded, spread
 from .lines import read_lines
 from .records import LabelledAlert
 
@@ -32,6 +32,7 @@ def _cut(value: object) -> object:
 
 Text = Annotated[str, BeforeValidator(_cut)]
 
+_WRAPPER = ("alert", "label", "group", "stratum")
 EARLIEST_YEAR, LATEST_YEAR = 1970, 2100
 
 
@@ -90,6 +91,9 @@ def parse_alert(thing: Any, place: str) -> LabelledAlert:
     if not isinstance(thing, Mapping):
         raise ValueError("not an object")
     wrapped = isinstance(thing.get("alert"), Mapping)
+    if wrapped and (strange := [bounded(name, 40) for name in thing if name not in _WRAPPER]):
+        names = ", ".join(f"`{name}`" for name in strange[:8])
+        raise ValueError(f"{names}: no such field beside `alert`; known are {', '.join(_WRAPPER[1:])}")
     try:
         form = _AlertForm.model_validate(thing["alert"] if wrapped else thing)
     except ValidationError as error:
@@ -106,7 +110,7 @@ def parse_alert(thing: Any, place: str) -> LabelledAlert:
         kind="external",
         activity=form.activity,
         entities=Entities(**form.entities.model_dump()),
-        raw=_raw(form.raw),
+        raw=spread(form.raw),
     )
     beside = thing if wrapped else {}
     stratum = bounded(beside.get("stratum") or alert.product, 200)
@@ -122,13 +126,6 @@ def _fault_words(error: ValidationError) -> Iterator[str]:
         yield f"{names}: no such field; known are {', '.join(form.model_fields)}; what else there is goes into raw"
     for fault in [fault for fault in error.errors() if fault["type"] != "extra_forbidden"][:8]:
         yield f"`{'.'.join(map(str, fault['loc']))}`: {fault['msg']}"
-
-
-def _raw(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Fields that are already flat text are taken in the order given; anything nested goes by the rule of `flatten`."""
-    if len(fields) <= MAX_FIELDS and all(isinstance(value, str) for value in fields.values()):
-        return {bounded(key, 120): bounded(value) for key, value in fields.items()}
-    return flatten(fields)
 
 
 def _label(word: Any) -> bool | None:

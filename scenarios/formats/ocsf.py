@@ -1,8 +1,8 @@
 """OCSF Detection Finding (class 2004), in and out.
 
 Out: the required attributes (activity_id, category_uid, class_uid, finding_info, metadata, severity_id, time, type_uid)
-and the profile-free ones that carry our entities. In: the same places, and no others; what lies elsewhere under
-`unmapped` becomes raw fields by the rule of `flatten`. Source: https://schema.ocsf.io/1.4.0/classes/detection_finding
+and the profile-free ones that carry our entities. In: the same places; `unmapped`, and whatever else `evidences`, `actor`,
+`device`, `resources` and `observables` hold, become raw fields. Source: https://schema.ocsf.io/1.4.0/classes/detection_finding
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import Mistake
 from ..records import Alert, Entities, Severity
-from .flatten import bounded, flatten
+from .flatten import bounded, leaves, spread
 from .lines import read_lines, text_of
 from .records import LabelledAlert
 
@@ -27,6 +27,8 @@ _UNSAID = (0, 99)
 """`severity_id`: 0 unknown, 99 other."""
 _LABELS = {1: False, 2: True, 5: False}
 """`verdict_id` (of the incident profile): 1 false positive, 2 true positive, 5 benign; the others say neither."""
+_TELLING = ("evidences", "actor", "device", "resources", "observables")
+"""Attributes that tell what an alert is about."""
 _LATEST_MS = 4_102_444_800_000  # the year 2100
 
 
@@ -44,7 +46,7 @@ def to_ocsf(alert: Alert) -> dict[str, Any]:
         device=_present(hostname=who.host),
         process=process,
         src_endpoint=_present(ip=who.address, domain=who.domain),
-        file=_present(name=who.file),
+        file={"name": who.file, "type_id": 0} if who.file else None,
     )
     event: dict[str, Any] = {
         "activity_id": 1,
@@ -81,7 +83,7 @@ def from_ocsf(event: Mapping[str, Any]) -> Alert:
         raise ValueError("finding_info needs a uid (at most 200 characters) and a title")
     product = _object(_object(event, "metadata"), "product")
     unmapped = _object(event, "unmapped")
-    flat = all(isinstance(value, str) for value in unmapped.values())
+    entities = _entities(event)
     return Alert(
         uid=uid,
         time=_time(event.get("time")),
@@ -91,8 +93,8 @@ def from_ocsf(event: Mapping[str, Any]) -> Alert:
         technique=_technique(finding, event),
         kind="external",
         activity=_text(finding, "desc") or _text(event, "message"),
-        entities=_entities(event),
-        raw={bounded(k, 120): bounded(v) for k, v in unmapped.items()} if flat else flatten(unmapped),
+        entities=entities,
+        raw=spread(unmapped, _untold(event, entities)),
     )
 
 
@@ -129,6 +131,17 @@ def _entities(event: Mapping[str, Any]) -> Entities:
         file=_text(_object(evidence, "file"), "name") or None,
         resource=_text(resource, "name") or _text(resource, "uid") or None,
     )
+
+
+def _untold(event: Mapping[str, Any], entities: Entities) -> dict[str, Any]:
+    """What the attributes that tell of an alert hold beyond its entities, by dotted key."""
+    said = {getattr(entities, slot) for slot in Entities.__slots__}
+    telling = {name: event[name] for name in _TELLING if name in event}
+    return {
+        path: value
+        for path, value in leaves(telling)
+        if value not in said and value != "" and not path.endswith(".type_id")
+    }
 
 
 def _technique(finding: Mapping[str, Any], event: Mapping[str, Any]) -> str | None:

@@ -45,6 +45,8 @@ def token(monkeypatch: pytest.MonkeyPatch) -> str:
         ("https://alice:pa55@example.org/", "holds credentials"),
         ("https://@example.org/", "holds credentials"),
         ("https:///hook", "names no host"),
+        ("https://soc..example/hook", "not a URL"),
+        (f"https://{'a' * 64}.example/hook", "not a URL"),
         ("https://example.org:0/", "impossible port"),
         ("https://example.org:99999/", "impossible port"),
         ("https://example.org/a b", "spaces"),

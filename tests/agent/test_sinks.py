@@ -39,8 +39,9 @@ def test_the_queue_holds_what_an_analyst_needs(tmp_path: Path) -> None:
     assert queued(tmp_path) == [
         {
             "uid": "03bb", "variant": "clean", "principal": "alice", "time": "2026-03-02T09:00:00+00:00",
-            "escalated": "2026-03-02T09:00:00+00:00", "title": "Mass\ncopy", "severity": "high", "user": "alice",
-            "host": None, "forced": False, "reason": "p_malicious 0.900 is at least 0.5", "p_malicious": 0.9,
+            "escalated": "2026-03-02T09:00:00+00:00", "title": "Mass\ncopy", "severity": "high", "product": ALERT.product,
+            "technique": ALERT.technique, "activity": ALERT.activity, "entities": {"user": "alice"},
+            "raw": dict(ALERT.raw), "forced": False, "reason": "p_malicious 0.900 is at least 0.5", "p_malicious": 0.9,
             "evidence": ["peers: 0 of 9"],
         }
     ]  # fmt: skip

@@ -27,9 +27,10 @@ def test_the_body_is_as_documented_and_carries_its_key(sink: Open, tmp_path: Pat
         opened.close()
     ((key, body),) = server.bodies.items()
     assert json.loads(body) == {
-        "format": "turncoat.escalation/1", "key": key, "uid": "03bb", "variant": "clean", "principal": "alice",
+        "format": "turncoat.escalation/2", "key": key, "uid": "03bb", "variant": "clean", "principal": "alice",
         "time": "2026-03-02T09:00:00+00:00", "escalated": "2026-03-02T09:00:00+00:00", "title": "Mass copy",
-        "severity": "high", "user": "alice", "host": None, "forced": False,
+        "severity": "high", "product": ALERT.product, "technique": ALERT.technique, "activity": ALERT.activity,
+        "entities": {"user": "alice"}, "raw": dict(ALERT.raw), "forced": False,
         "reason": "p_malicious 0.900 is at least 0.5", "p_malicious": 0.9, "evidence": ["peers: 0 of 9"],
     }  # fmt: skip
     with closing(Spool(tmp_path / "spool.sqlite")) as spool:
@@ -81,7 +82,7 @@ def test_sending_the_same_again_sends_nothing(sink: Open) -> None:
         assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
+@pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_refusal_is_final_kept_and_reported(sink: Open, tmp_path: Path, status: int) -> None:
     with LocalServer(lambda asked: Answer(status if b'"uid":"0"' in asked.body else 200)) as server:
         opened = sink(server)
@@ -96,7 +97,19 @@ def test_a_refusal_is_final_kept_and_reported(sink: Open, tmp_path: Path, status
     assert (kept.state, kept.attempts, kept.last_error[:12]) == ("undeliverable", 1, f"answered {status}")
 
 
-@pytest.mark.parametrize("status", [302, 408, 425, 429, 500, 502, 503, 599])
+def test_what_an_expired_token_kept_back_is_delivered_once_there_is_another(sink: Open, tmp_path: Path) -> None:
+    token = ["old"]
+    with LocalServer(lambda asked: Answer(200 if token[0] == "new" else 401)) as server:
+        opened = sink(server)
+        opened.send(ALERT, escalated())
+        opened.close()
+        assert left(tmp_path) == (0, 1, 0)
+        token[0] = "new"
+        sink(server).close()
+    assert left(tmp_path) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 404, 408, 410, 425, 429, 500, 502, 503, 599])
 def test_what_may_pass_is_tried_so_often_and_left_queued(sink: Open, tmp_path: Path, status: int) -> None:
     with LocalServer(lambda asked: Answer(status, headers={"Location": "/elsewhere"})) as server:
         opened = sink(server, attempts=3)
@@ -181,8 +194,9 @@ def test_when_delivery_can_no_longer_be_noted_sending_says_so(sink: Open) -> Non
         opened._spool._connection.execute("PRAGMA query_only=ON")
         gate.set()
         wait_until(lambda: not opened._worker.is_alive())
-        with pytest.raises(RunError, match=r"spool\.sqlite: delivery stopped \(.*readonly.*\); see to it"):
-            opened.send(ALERT, escalated("next"))
+        for late in (lambda: opened.send(ALERT, escalated("next")), opened.close):
+            with pytest.raises(RunError, match=r"spool\.sqlite: delivery stopped \(.*readonly.*\); see to it"):
+                late()
 
 
 def test_the_token_is_in_no_file_of_the_run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

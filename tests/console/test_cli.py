@@ -200,9 +200,7 @@ def test_ctrl_c_exits_with_130_and_the_run_goes_on_later(turncoat: Call, tmp_pat
     started.send_signal(signal.SIGINT)
     _, errors = started.communicate(timeout=60)
     assert (started.returncode, "Traceback" in errors) == (130, False)
-    assert (
-        errors == "turncoat: stopped; a run or a training goes on where it was when started again with the same --out\n"
-    )
+    assert errors == "turncoat: stopped; the same command with the same folder goes on where it was\n"
     done = (tmp_path / "here" / "outcomes.jsonl").read_text().splitlines()
     assert turncoat(*arguments, "--quiet").code == 0
     rows = (tmp_path / "here" / "outcomes.jsonl").read_text().splitlines()
@@ -228,7 +226,7 @@ def test_a_full_disk_is_a_message(tmp_path: Path) -> None:
         _, errors = started.communicate(timeout=120)
     assert started.returncode == 2
     assert errors == (
-        "turncoat: the disk is full; make room and start again with the same --out: nothing is done twice\n"
+        "turncoat: the disk is full; make room and give the same command again: it goes on where it was\n"
     )
 
 

@@ -239,21 +239,25 @@ def test_a_prompt_has_one_line_per_field_and_no_forged_one(
         "process": who.command_line or who.process, "address": who.address, "file": who.file, "activity": alert.activity,
     }  # fmt: skip
     required = [name for name, value in there.items() if value]
-    beside = len(alert.raw) + bool(alert.raw and alert.technique)
+    claims = bool(alert.technique and (alert.raw or alert.kind == "external"))
+    beside = len(alert.raw) + claims
     names = [line.partition(":")[0] for line in lines[1:]]
+    missing = [name for name in prompt.left_out if not name.endswith(" (cut)")]
     if too_long(alert) or any(len(e.answer) > 320 for e in answers):
         assert prompt.lost_required
     if lines[-1] != CUE or lines[0] != INSTRUCTION:
         assert prompt.lost_required
-        assert len(prompt.left_out) == beside
+        assert len(missing) == beside
         in_order = [*required, *(e.tool for e in answers), "verdict"]
         assert names[:-1] == in_order[: len(names) - 1] or len(lines) == 1
         return
     optional = names[len(required) : len(names) - len(answers) - 1]
     assert names == [*required, *optional, *(e.tool for e in answers), "verdict"]
-    assert len(optional) == beside - len(prompt.left_out)
-    if alert.raw and alert.technique and optional:
+    assert len(optional) == beside - len(missing)
+    if claims and optional:
         assert optional.pop(0) == "technique"
+    shown = list(alert.raw.values())[: len(optional)]
+    assert len(prompt.left_out) - len(missing) == sum(len(value) > 320 for value in shown)
     assert [name for name in optional if name.strip().casefold() in hostile.OUR_FIELDS] == []
     harmless("".join(prompt.left_out))
 

@@ -16,7 +16,7 @@ from turncoat.models.bases import BaseFolder
 from turncoat.models.classifier import Case
 from turncoat.models.engine import Engine
 from turncoat.models.head import label_tokens
-from turncoat.models.prompt import CUE, FIELD_CHARACTERS, INSTRUCTION, LABELS, TOKEN_BUDGET, escaped, render
+from turncoat.models.prompt import CUE, FIELD_CHARACTERS, INSTRUCTION, LABELS, MOST_NAMED, TOKEN_BUDGET, escaped, render
 from turncoat.scenarios.records import Alert, Entities, Severity
 from turncoat.tools.records import Context, Evidence
 
@@ -204,13 +204,27 @@ def test_required_fields_beyond_the_budget_are_lost_and_the_text_still_fits() ->
     assert words(found.text) <= TOKEN_BUDGET
 
 
+def test_a_vendor_field_that_is_shown_in_part_is_named_as_cut() -> None:
+    hidden = "A" * FIELD_CHARACTERS + " Invoke-Mimikatz"
+    assert render(case(raw={"script": hidden, "level": "5"}), words).left_out == ("script (cut)",)
+    assert render(case(raw={"script": hidden[:FIELD_CHARACTERS]}), words).left_out == ()
+
+
+def test_an_outside_alert_shows_its_technique_whatever_else_it_has() -> None:
+    outside = case()
+    outside = replace(outside, alert=replace(outside.alert, kind="external"))
+    assert outside.alert.technique
+    assert f"\ntechnique: {outside.alert.technique}\n" in render(outside, words).text
+
+
 def test_thousands_of_vendor_fields_are_rendered_quickly(tiny_base: BaseFolder) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_base.path)
     raw = {f"requestParameters.item{i}": "\u202e" * 5_000 for i in range(20_000)}
     started = time.process_time()
     found = render(case(raw=raw), lambda text: len(tokenizer(text).input_ids))
     assert time.process_time() - started < 5.0
-    assert len(found.left_out) > 19_900
+    assert len(found.left_out) == MOST_NAMED + 1
+    assert found.left_out[-1] == "and more"
     assert len(tokenizer(found.text).input_ids) <= TOKEN_BUDGET
     assert not found.lost_required
 

@@ -117,6 +117,36 @@ def test_a_renamed_file_is_finished_before_the_new_one_is_begun(log: Path) -> No
         assert list(everything(source)) == [(0, 4, b"two"), (0, 8, b"unended"), (1, 0, b"three")]
 
 
+def test_what_comes_into_a_renamed_file_after_it_was_left_is_remarked_upon(log: Path) -> None:
+    add(log, b"one\n")
+    with closing(follower(log)) as source:
+        assert list(everything(source)) == [(0, 0, b"one")]
+        log.rename(log.with_name("alerts.jsonl.1"))
+        add(log, b"two\n")
+        assert list(everything(source)) == [(1, 0, b"two")]
+        add(log.with_name("alerts.jsonl.1"), b"late\n")  # its writer noticed only now
+        batch = now(source)
+        assert batch is not None
+        assert [(line.generation, line.offset, line.fault) for line in batch.lines] == [
+            (1, NOWHERE, "not read, because they came after the file had been rotated: bytes 4 to 9 of it")
+        ]
+        assert list(everything(source)) == []
+
+
+def test_a_file_that_was_restored_is_gone_on_with_and_not_read_anew(log: Path) -> None:
+    lines = [b"%03d " % number + b"x" * 60 for number in range(5)]
+    add(log, b"".join(line + b"\n" for line in lines))
+    with closing(follower(log)) as source:
+        assert len(list(everything(source))) == 5
+        spot = source.spot
+    copy = log.with_name("copy")
+    copy.write_bytes(log.read_bytes())
+    copy.replace(log)
+    add(log, b"new\n")
+    with closing(follower(log, spot)) as source:
+        assert list(everything(source)) == [(0, spot.offset, b"new")]
+
+
 def test_the_place_in_a_new_file_is_told_before_anything_of_it_is(log: Path) -> None:
     add(log, b"one\n")
     with closing(follower(log)) as source:

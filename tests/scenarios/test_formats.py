@@ -297,6 +297,53 @@ def test_ocsf_fields_that_are_absent_or_empty_are_passed_over() -> None:
     assert (alert.entities, alert.raw, alert.severity, alert.product) == (Entities(), {}, Severity.MEDIUM, "unknown")
 
 
+def test_ocsf_what_no_entity_says_stands_among_the_raw_fields() -> None:
+    event = to_ocsf(ALERT)
+    event["evidences"][0]["dst_endpoint"] = {"ip": "203.0.113.66"}
+    event["evidences"].append({"process": {"cmd_line": "mimikatz privilege::debug"}})
+    event["resources"].append({"name": "s3-crown-jewels"})
+    event["observables"] = [{"name": "file.hash", "type_id": 8, "value": "d41d8c"}]
+    raw = from_ocsf(event).raw
+    assert raw == dict(ALERT.raw) | {
+        "evidences.0.dst_endpoint.ip": "203.0.113.66",
+        "evidences.1.process.cmd_line": "mimikatz privilege::debug",
+        "resources.1.name": "s3-crown-jewels",
+        "observables.file.hash": "d41d8c",
+    }
+
+
+def test_every_field_of_our_own_form_is_kept_or_counted(tmp_path: Path) -> None:
+    alert = {"uid": "a", "time": "2025-01-01T00:00:00Z", "title": "t"}
+    fields = {
+        "src_user": "dana",
+        "dst_user": "dana",
+        "kind": "dumping",
+        "sessionid": "7",
+        "n": 1,
+        "deep": {"p_x": True},
+    }
+    many = {f"f{number}": "v" for number in range(MAX_FIELDS + 3)}
+    path = lines(tmp_path / "a.jsonl", alert | {"raw": fields}, alert | {"uid": "b", "raw": many})
+    few, cut = (item.alert.raw for item in readable(read_alerts(path, "jsonl")))
+    assert few == {
+        "src_user": "dana",
+        "dst_user": "dana",
+        "kind": "dumping",
+        "sessionid": "7",
+        "n": "1",
+        "deep.p_x": "True",
+    }
+    assert len(cut) == MAX_FIELDS
+    assert cut["further fields"] == f"4, from f{MAX_FIELDS - 1} on, are not shown"
+
+
+def test_a_strange_field_beside_a_wrapped_alert_is_a_mistake(tmp_path: Path) -> None:
+    alert = {"uid": "a", "time": "2025-01-01T00:00:00Z", "title": "t"}
+    path = lines(tmp_path / "a.jsonl", {"alert": alert, "entities": {"user": "alice"}, "lable": "malicious"})
+    (mistake,) = mistakes(read_alerts(path, "jsonl"))
+    assert "`entities`, `lable`: no such field beside `alert`; known are label, group, stratum" in str(mistake)
+
+
 def test_unknown_format_and_missing_path_name_the_cure(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="choose one of panther, ocsf, jsonl"):
         list(read_alerts(tmp_path, "csv"))
