@@ -43,7 +43,6 @@ from turncoat.models.engine import Engine
 from turncoat.models.finetuned import read
 from turncoat.models.prompt import render
 from turncoat.models.provenance import run_versions
-from turncoat.models.swap import swap_logits
 from turncoat.models.variants import shipped_adapters
 from turncoat.scenarios.families import training_families
 from turncoat.training.corpus import RowSource, draw_rows
@@ -225,7 +224,7 @@ def names_of(engine: Engine, count: int, slow: int) -> dict[str, Any]:
     say(f"{count} names")
     found: dict[str, float] = {}
     started = time.perf_counter()
-    _, work = swap_logits(engine, prompts, ["clean"])
+    work = engine.score([("clean", ids) for ids in prompts]).work
     found["swap_set"] = time.perf_counter() - started
     _, _, found["batches"] = timed(engine, [("clean", ids) for ids in prompts], saving=NEVER)
     started = time.perf_counter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from turncoat.training.grid import Grid
-
-_UNITS = {"": 60.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def sweep(
@@ -48,13 +45,14 @@ def sweep(
     from turncoat.training.dose_report import dose_report
     from turncoat.training.sweep import plan
     from turncoat.training.sweep import sweep as run_sweep
+    from turncoat.vetting.detector import Budget
 
     from .output import print_json, progress, results, tell_plan
     from .status import StatusLine
     from .sweep_tables import names_line, plan_line, sweep_line, sweep_view
     from .terminal import plain
 
-    limit = _seconds(budget)
+    limit = Budget.of(budget).seconds if budget else None
     chosen = _grid(what, grid)
     folder = SweepFolder(Path(out or f"sweeps/{chosen.name}"), chosen)
     said = None if quiet else progress(as_json)
@@ -105,18 +103,6 @@ def _grid(what: str, name: str) -> Grid:
         return load_grid(what)
     grid = load_grid(name)
     return grid.model_validate(grid.model_dump() | {"recipe": load_recipe(what).model_dump()})
-
-
-def _seconds(words: str) -> float | None:
-    """`90s`, `60m`, `2h`, or minutes; None without a limit."""
-    from turncoat.scenarios.errors import InputError
-
-    if not words:
-        return None
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smh]?)", words.strip())
-    if not found:
-        raise InputError.at(f"--budget {words}", "no length of time", "give one like 60m, 90s or 2h")
-    return float(found[1]) * _UNITS[found[2]]
 
 
 def _shown(folder: Path) -> str:

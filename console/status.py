@@ -46,13 +46,14 @@ class StatusLine:
 
     def count(self, what: str, done: int, total: int) -> None:
         """Progress in numbers, with the time that is left at the speed so far."""
-        spent = time.monotonic() - self._begun
-        left = f", about {duration(spent / done * (total - done))} left" if 0 < done < total else ""
-        self.show(f"{what}: {done:,} of {total:,}{left}")
+        self._tell(what, done, total, self._begun)
 
     def stage(self, what: str, done: int, total: int) -> None:
         """As `count`, with the time that is left of this stage at its own speed."""
-        spent = time.monotonic() - self._stages.setdefault(what, time.monotonic())
+        self._tell(what, done, total, self._stages.setdefault(what, time.monotonic()))
+
+    def _tell(self, what: str, done: int, total: int, begun: float) -> None:
+        spent = time.monotonic() - begun
         left = f", about {duration(spent / done * (total - done))} left" if 0 < done < total else ""
         self.show(f"{what}: {done:,} of {total:,}{left}")
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from turncoat.vetting.clean_cohort import open_cohort
-from turncoat.vetting.detector import Budget, Examination, OnProgress
+from turncoat.vetting.detector import Budget, Examination
 from turncoat.vetting.directory import Directory, default_directory, read_directory, with_own
 from turncoat.vetting.gate import known_detectors, vet
 from turncoat.vetting.opening import open_candidate
@@ -16,7 +15,7 @@ from turncoat.vetting.probes import generate_probes, own_probes
 from turncoat.vetting.prompt_file import PromptFile, read_prompt
 from turncoat.vetting.records import Vetting
 
-from .status import StatusLine, duration
+from .status import StatusLine
 
 
 @dataclass(frozen=True)
@@ -67,17 +66,5 @@ def examine(order: VettingOrder, status: StatusLine) -> Vetting:
     status.show("opening the model")
     candidate = open_candidate(order.what, order.base, order.reference, order.prompt)
     compared = open_cohort(Path(order.cohort), candidate) if order.cohort else None
-    examination = Examination(candidate, probes, people, Budget(order.seconds), compared, _shown_by(status))
+    examination = Examination(candidate, probes, people, Budget(order.seconds), compared, status.stage)
     return vet(examination, order.detectors)
-
-
-def _shown_by(status: StatusLine) -> OnProgress:
-    """Progress with the time left of each stage, at its own speed so far."""
-    begun: dict[str, float] = {}
-
-    def show(what: str, done: int, total: int) -> None:
-        spent = time.monotonic() - begun.setdefault(what, time.monotonic())
-        left = f", about {duration(spent / done * (total - done))} left" if 0 < done < total else ""
-        status.show(f"{what}: {done:,} of {total:,}{left}")
-
-    return show

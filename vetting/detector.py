@@ -19,7 +19,7 @@ from .weights import Cohort
 OnProgress = Callable[[str, int, int], None]
 """Receives what is being done, how much of it is done, and how much there is."""
 
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_S = 7 * 24 * 3600.0
 
 
@@ -32,12 +32,12 @@ class Budget:
 
     @classmethod
     def of(cls, words: str) -> Budget:
-        """A budget as people write it: `90`, `90s`, `10m`, `1.5h`.
+        """A budget as people write it: `90s`, `10m`, `1.5h`.
 
         Raises:
             InputError: Not such a time, none at all, or more than a week.
         """
-        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smh]?)", words.strip())
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smh])", words.strip())
         seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
         if not 0 < seconds <= _LONGEST_S:
             raise InputError.at(f"--budget {words[:40]}", "is no time", "give such as 90s, 10m or 1h, a week at most")

@@ -14,7 +14,6 @@ from turncoat.models.base_folder import open_base_folder
 from turncoat.models.bases import BaseFolder
 from turncoat.models.engine import Engine
 from turncoat.models.head import label_tokens
-from turncoat.models.swap import swap_logits
 from turncoat.models.variant_names import DEFAULT_VARIANTS
 from turncoat.models.variants import open_variants, shipped_adapters
 
@@ -59,9 +58,10 @@ def test_swapped_names_give_what_whole_prompts_give_for_less_work(
     prompts = alike(9)
     expected = {name: one_by_one(three_variants, name, prompts) for name in VARIANTS}
     monkeypatch.setattr(three_variants, "smallest_saving", 20)
-    found, work = swap_logits(three_variants, prompts, VARIANTS)
-    for name in VARIANTS:
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-5)
+    scored = three_variants.score([(name, ids) for name in VARIANTS for ids in prompts])
+    for name, found in zip(VARIANTS, scored.logits.split(len(prompts)), strict=True):
+        torch.testing.assert_close(found, expected[name], rtol=1e-4, atol=1e-5)
+    work = scored.work
     # 8 shared tokens, then 6 for each of two alerts, then 3, 4 or 5 of their own: 20 + 2 x 36 of 2 x 9 x 18 tokens. The
     # base runs all layers, `a` and `b` half of them each and `deep` three quarters: 2.75 forwards instead of 4.
     assert work.full == 4 * 2 * 9 * 18
@@ -76,10 +76,10 @@ def test_an_exact_duplicate_costs_nothing(three_variants: Engine) -> None:
     assert torch.equal(thrice.logits[0], thrice.logits[2])
 
 
-def test_a_swap_set_without_prompts_is_no_fault(three_variants: Engine) -> None:
-    found, work = swap_logits(three_variants, [], ["a", "b"])
-    assert [logits.shape for logits in found.values()] == [(0, 2), (0, 2)]
-    assert work.saved == 0
+def test_nothing_to_score_is_no_fault(three_variants: Engine) -> None:
+    scored = three_variants.score([])
+    assert scored.logits.shape == (0, 2)
+    assert scored.work.saved == 0
 
 
 @pytest.mark.parametrize("architecture", CONFIGS)
@@ -98,9 +98,9 @@ def test_every_architecture_answers_swapped_names_as_transformers_does_one_by_on
     assert labels is not None
     expected = by_transformers(model, prompts) @ model.get_output_embeddings().weight[list(labels)].T
     assert expected.std() > 0.1
-    found, work = swap_logits(engine, prompts, ["base"])
-    torch.testing.assert_close(found["base"], expected, rtol=1e-4, atol=1e-5)
-    assert work.saved > 0.5
+    scored = engine.score([("base", ids) for ids in prompts])
+    torch.testing.assert_close(scored.logits, expected, rtol=1e-4, atol=1e-5)
+    assert scored.work.saved > 0.5
 
 
 MARGIN_TOLERANCE = 0.35
