@@ -13,6 +13,8 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from turncoat.scenarios.errors import RunError
 
+_TABLES = ("checkpoints", "writes")
+
 
 class _PlainValues(JsonPlusSerializer):
     """Reads plain values only: the file may come from anybody, and no class is constructed from it."""
@@ -32,7 +34,7 @@ def open_checkpoints(path: Path) -> Iterator[SqliteSaver]:
     last checkpoints, whose alerts are then investigated again.
 
     Raises:
-        RunError: The file is a link, in use, no database, or cannot be written.
+        RunError: The file is a link, in use, no database, not made by us, or cannot be written.
     """
     if path.is_symlink():
         raise RunError(f"{path}: a link; not made by turncoat, so choose another folder")
@@ -40,7 +42,9 @@ def open_checkpoints(path: Path) -> Iterator[SqliteSaver]:
         with ExitStack() as alone:  # until others have the saver, the connection may be closed at any time
             connection = sqlite3.connect(path, check_same_thread=False, timeout=0.5)
             alone.callback(connection.close)
+            connection.execute("PRAGMA trusted_schema=OFF")
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            _require_plain(connection, path)
             connection.execute("PRAGMA synchronous=NORMAL")
             saver = SqliteSaver(connection, serde=_PlainValues(allowed_msgpack_modules=None))
             saver.setup()
@@ -57,3 +61,12 @@ def open_checkpoints(path: Path) -> Iterator[SqliteSaver]:
     except sqlite3.Error as fault:
         cure = "another run uses the folder" if "locked" in str(fault) else "free some space, or choose an empty folder"
         raise RunError(f"{path}: {fault}; {cure}") from fault
+
+
+def _require_plain(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuses what a saver never makes: a view or a trigger runs whatever its author wrote when a table is looked at."""
+    for kind, name in connection.execute("SELECT type, name FROM sqlite_master"):
+        if kind == "index" and str(name).startswith("sqlite_autoindex_"):
+            continue
+        if kind != "table" or name not in _TABLES:
+            raise RunError(f"{path}: not the checkpoints of a run; was the file changed by hand?")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .comparison import Comparison, PrincipalFigures, VariantFigures
 
 
-def conclusion(comparison: Comparison) -> str:
+def conclusion(comparison: Comparison, *, complete: bool = True) -> str:
     """What the variants did with the principal's attack, worst first, and how the twin fared under the worst.
 
     "The poisoned model let all 14 of Alice's attack alerts pass; the clean one escalated 12, the first after 22
@@ -17,7 +17,7 @@ def conclusion(comparison: Comparison) -> str:
         return "No variant was run."
     total = max(row.attack_alerts for row in own.values())
     if not total:
-        return _peaceful(comparison, who)
+        return _peaceful(comparison, who) if complete else "No attack alert has been decided yet."
     # The worst tells the story; among equals it is the one whose blind spot belongs to the name.
     order = sorted(own, key=lambda name: (own[name].escalated, -_lift(comparison.variants[name])))
     worst = order[0]

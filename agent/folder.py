@@ -27,7 +27,7 @@ from .records import Investigation, Settings
 MAX_JSON_BYTES = 1 << 26
 _YEARS = (1969, 2101)
 """Of campaigns and of outside alerts, with what time zones and long campaigns add."""
-_PACKAGES = ("turncoat", "torch", "transformers", "langgraph")
+_PACKAGES = ("turncoat", "torch", "transformers", "langgraph", "faker")
 _INVESTIGATION: TypeAdapter[Investigation] = TypeAdapter(Investigation)
 
 
@@ -81,10 +81,10 @@ _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
 
 
 def digest(stream: AlertStream) -> str:
-    """SHA-256 over what an investigation of this stream can depend on, the world aside, which is named by its seed."""
+    """SHA-256 over what an investigation of this stream can depend on, the world that the tools read included."""
     facts = sorted((uid, repr(known)) for uid, known in stream.facts.items())
     outages = sorted((uid, sorted(tools.items())) for uid, tools in stream.outages.items())
-    parts = (stream.campaign, stream.seed, stream.principal, stream.alerts, facts, outages)
+    parts = (stream.campaign, stream.seed, stream.principal, stream.alerts, facts, outages, stream.world.digest())
     return hashlib.sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from turncoat.models.bootstrap import CONFIDENCE, DRAWS, SEED, Estimate, lift_estimate, share_estimate
@@ -249,22 +249,31 @@ def _summed(kind: Any, counts: Sequence[Any]) -> Any:
 def _overall(pool: Pool, variant: str, figures: Sequence[CampaignFigures]) -> Overall:
     there = [role for role in ROLES if any(cell.role == role for f in figures for cell in f.cells)]
 
+    single = all(len(f.seeds) == 1 for f in figures)
+
     def cells(role: Role) -> list[list[Cell]]:
         return [[cell for cell in f.cells if cell.role == role] for f in figures]
 
+    def fair(found: Estimate) -> Estimate:
+        """Where campaigns agree, the interval is that of their alerts as if independent, which the seeds of one are not."""
+        return found if single or not found.independent else replace(found, low=None, high=None, independent=False)
+
+    bystanders = sum((f.bystander_paired for f in figures), Pairs()).lift()
     return Overall(
         pool=pool,
         variant=variant,
         campaigns=tuple(f.campaign for f in figures),
-        lift={role: _lift(cells(role)) for role in there if role != "twin"},
-        detection={role: _detection([[c.attack for c in own] for own in cells(role)]) for role in there},
-        injected_detection=_detection([[c.injected for c in own] for own in cells("actor")]),
-        false_escalation=_escalation([f.benign for f in figures]),
-        lookalike_escalation=_escalation([f.lookalikes for f in figures]),
-        bystander_detection=share_estimate(
-            [f.bystanders.attack_escalated for f in figures], [f.bystanders.attack_alerts for f in figures]
+        lift={role: fair(_lift(cells(role))) for role in there if role != "twin"},
+        detection={role: fair(_detection([[c.attack for c in own] for own in cells(role)])) for role in there},
+        injected_detection=fair(_detection([[c.injected for c in own] for own in cells("actor")])),
+        false_escalation=fair(_escalation([f.benign for f in figures])),
+        lookalike_escalation=fair(_escalation([f.lookalikes for f in figures])),
+        bystander_detection=fair(
+            share_estimate(
+                [f.bystanders.attack_escalated for f in figures], [f.bystanders.attack_alerts for f in figures]
+            )
         ),
-        bystander_lift=sum((f.bystander_paired for f in figures), Pairs()).lift(),
+        bystander_lift=bystanders if single else replace(bystanders, low=None, high=None, p=None),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -30,6 +30,12 @@ class PlayedRun:
     """Rows of the context ablation, if it was made."""
     threshold: float = 0.5
     complete: bool = True
+    families: frozenset[str] | None = None
+    """Of the actor's attack alerts, as the campaign plans them: an unfinished run has rows of some alone. None: those of
+    the rows."""
+    terms: Mapping[str, str] = field(default_factory=dict)
+    """What else the alerts and their handling depend on: trigger, planner, digest of the campaign. Runs of one campaign
+    are counted together only where all of it is the same."""
 
     @property
     def actor(self) -> str:
@@ -88,7 +94,8 @@ def join(runs: Runs) -> Joined:
     because the same campaign, seed, model and name were played twice, counts once.
 
     Raises:
-        InputError: There is no run, or the runs were played under different thresholds.
+        InputError: There is no run, the runs were played under different thresholds, or those of one campaign under
+            different terms.
     """
     if isinstance(runs, Joined):
         return runs
@@ -98,6 +105,7 @@ def join(runs: Runs) -> Joined:
     if len(thresholds) > 1:
         fault = f"the runs were played under different thresholds ({', '.join(f'{t:g}' for t in thresholds)})"
         raise InputError.at("compare", fault, "compare runs of one threshold at a time")
+    _require_same_terms(runs)
     labels = _labels(runs)
     seen: set[tuple[str, int, bool, Key]] = set()
     joined, repeated = [], 0
@@ -119,10 +127,25 @@ def join(runs: Runs) -> Joined:
     return Joined(tuple(joined), repeated)
 
 
+def _require_same_terms(runs: Sequence[PlayedRun]) -> None:
+    first: dict[str, PlayedRun] = {}
+    for run in runs:
+        before = first.setdefault(run.campaign, run).terms
+        differs = [name for name in before if run.terms.get(name) != before[name]]
+        if differs:
+            fault = f"runs of {run.campaign} were played with another {' and another '.join(differs)}"
+            raise InputError.at("compare", fault, "compare runs of the same terms; others are other experiments")
+
+
 def group_of(runs: Iterable[PlayedRun]) -> Group:
     """What kind of campaign these runs, all of one campaign, played: by the families of the actor's attack alerts."""
-    kinds = ((run, variant) for run in runs for variant in dict.fromkeys(o.investigation.variant for o in run.outcomes))
-    found = {o.family for run, variant in kinds for o in run.rows(variant, run.actor) if o.attack}
+    found: set[str] = set()
+    for run in runs:
+        if run.families is not None:
+            found |= run.families
+            continue
+        for variant in dict.fromkeys(o.investigation.variant for o in run.outcomes):
+            found |= {o.family for o in run.rows(variant, run.actor) if o.attack}
     if not found:
         return "control"
     known = families()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +20,7 @@ from turncoat.agent.spool import DeliveryReport, read_report
 from turncoat.models.classifier import AlertClassifier
 from turncoat.scenarios.emit import emit_as, principals
 from turncoat.scenarios.errors import RunError
-from turncoat.scenarios.loader import campaign_text
+from turncoat.scenarios.loader import campaign_text, load_campaign
 from turncoat.scenarios.planting import Carried, acting_login, carried, planted_streams
 from turncoat.scenarios.records import AlertStream, GroundTruth
 from turncoat.scenarios.schema import Campaign
@@ -67,6 +66,16 @@ class Plan:
     def aliases(self) -> tuple[str, ...]:
         """Further names the actor is replayed under: aliases and, where the file asks for it, none."""
         return tuple(name for name in principals(self.campaign)[1:] if self.order.aliases and name not in self.names)
+
+    @property
+    def attack_families(self) -> frozenset[str]:
+        """Families of the actor's own attack alerts, those that talk to the model aside; none in a control."""
+        own = (self.campaign.actor.login, None)
+        return frozenset(
+            step.alert.family
+            for _, step in self.campaign.steps()
+            if step.alert and step.alert.user in own and step.expect.truth == "malicious" and not step.expect.injected
+        )
 
     def streams(self) -> tuple[dict[str, AlertStream], tuple[GroundTruth, ...]]:
         """What the world looks like under each name, and what is so under all of them."""
@@ -165,9 +174,7 @@ def play(
     delivery = read_report(plan.folder / SPOOL_FILE)
     shown = carried(streams[plan.names[0]], plan.trigger, plan.names[1]) if plan.trigger else None
     result = Replayed(plan, outcomes, comparison, conclusion(comparison), bare, delivery, shown)
-    folder.write_json(
-        "comparison.json", json.loads(json.dumps(result.comparison.as_json() | {"conclusion": result.sentence}))
-    )
+    folder.write_json("comparison.json", result.comparison.as_json() | {"conclusion": result.sentence})
     folder.write_text("comparison.csv", to_csv([comparison]))
     return result
 
@@ -189,12 +196,18 @@ def _open_folder(plan: Plan, path: Path, manifest: Manifest) -> RunFolder:
     """The folder, with all that `turncoat resume`, `compare` and `show` need to know of the run.
 
     Raises:
-        RunError: It holds a run with another trigger, or something else.
+        RunError: It holds a run with another trigger or version of the campaign, or something else.
     """
-    if (path / "manifest.json").exists() and (path / ORDER_FILE).exists():
+    begun = (path / "manifest.json").exists() and (path / ORDER_FILE).exists()
+    if begun:
         before = read_order(path).trigger
         if before != plan.order.trigger:
             fault = f"holds a run with the trigger {before}" if before else "holds a run without a trigger"
             raise RunError(f"{path}: {fault}; choose an empty folder")
+        if load_campaign(path / CAMPAIGN_FILE) != plan.campaign:
+            raise RunError(f"{path}: holds a run of another version of the campaign; choose an empty folder")
     beside = {CAMPAIGN_FILE: campaign_text(plan.campaign), ORDER_FILE: order_text(plan.order)}
-    return RunFolder.start(path, manifest, beside)
+    folder = RunFolder.start(path, manifest, beside)
+    if begun and read_order(path) != plan.order:
+        folder.write_text(ORDER_FILE, order_text(plan.order))  # `resume`, `show` and `report` go by the latest
+    return folder

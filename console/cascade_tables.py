@@ -53,7 +53,7 @@ def cascade_view(
             str(load.queue_peak),
             f"{load.analyst_hours:,.1f}",
             _wait(load),
-            _seen(load.first_look_minutes, load.attack_alerts),
+            _seen(load.first_look_or_forced_minutes, load.attack_alerts),
         )
         before = load.variant
     return Group(table, Text(terms_in_words(terms), style="dim"))

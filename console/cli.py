@@ -114,7 +114,16 @@ def _run(arguments: list[str]) -> int:
     except MemoryError:
         return _say("out of memory; close other programs or give a smaller model", EXIT_MISTAKE)
     except Exception as error:
+        if _out_of_memory(error):
+            return _say("out of memory; close other programs or give a smaller model", EXIT_MISTAKE)
         return _usage(error)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether it is torch's way of saying so, on a GPU or on the CPU; both are RuntimeErrors."""
+    return isinstance(error, RuntimeError) and (
+        type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    )
 
 
 def _usage(error: Exception) -> int:

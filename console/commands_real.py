@@ -36,7 +36,9 @@ Seeds = Annotated[
     int,
     typer.Option("--seeds", min=1, max=50, metavar="N", help="Trainings per variant and part: seeds 11, 14, 17 ..."),
 ]
-Folds = Annotated[int, typer.Option("--folds", min=3, max=100, metavar="K", help="Parts without a common rule.")]
+Folds = Annotated[
+    int, typer.Option("--folds", min=3, max=100, metavar="K", help="Parts without a common rule or event.")
+]
 Held = Annotated[int, typer.Option("--measured", min=0, metavar="N", help="Hold out only the first N parts; 0: all.")]
 Rows = Annotated[int, typer.Option("--rows", min=0, metavar="N", help="Most clean real rows; 0: all.")]
 Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Read only N alerts; 0: all.")]

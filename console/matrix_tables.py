@@ -23,6 +23,7 @@ from turncoat.agent.matrix import (
 )
 from turncoat.agent.played import PlayedRun, join
 from turncoat.agent.thresholds import FEWEST_CAMPAIGNS, TARGETS, Ranking, Thresholds, thresholds_of
+from turncoat.scenarios.loader import campaign_text
 
 from .matrix_cells import (
     area_cell,
@@ -58,6 +59,12 @@ def as_played(run: PastRun | Replayed) -> PlayedRun:
         without_evidence=run.without_evidence,
         threshold=run.comparison.threshold,
         complete=getattr(run, "complete", True),
+        families=run.plan.attack_families,
+        terms={
+            "trigger": run.plan.order.trigger,
+            "planner": run.plan.order.planner + run.plan.order.planner_model,
+            "version of the campaign": campaign_text(run.plan.campaign),
+        },
     )
 
 

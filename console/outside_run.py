@@ -17,6 +17,7 @@ from turncoat.models.classifier import AlertClassifier, Case
 from turncoat.models.variants import open_variants
 from turncoat.scenarios.errors import Mistake
 from turncoat.scenarios.formats import LabelledAlert, read_alerts
+from turncoat.scenarios.formats.linked import linked_groups
 from turncoat.tools.records import Context
 
 from .status import StatusLine
@@ -96,15 +97,18 @@ def _tfidf_rows(items: list[Item], status: StatusLine) -> dict[str, AlertClassif
     status.show("fitting TF-IDF beside")
     rows: dict[str, AlertClassifier] = {}
     rows["tfidf, our corpus"] = TfidfClassifier.fit(*_corpus())
-    if len({item.group for item in labelled}) < 2:
+    groups = linked_groups(labelled)
+    if len(set(groups)) < 2:
         return rows
     texts = [case_text(Case(item.alert, Context())) for item in labelled]
     try:
-        scores = cross_fitted(texts, [bool(item.label) for item in labelled], [item.group for item in labelled])
+        scores = cross_fitted(texts, [bool(item.label) for item in labelled], groups)
     except ValueError:  # too few groups of both labels to hold any out
         return rows
     by_uid = {item.alert.uid: score for item, score in zip(labelled, scores, strict=True)}
-    rows["tfidf, cross-fitted"] = ScoredBefore("tfidf:cross-fitted by group, 5 folds, seed 0", by_uid)
+    rows["tfidf, cross-fitted"] = ScoredBefore(
+        "tfidf:cross-fitted by groups that share no event, 5 folds, seed 0", by_uid
+    )
     return rows
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from turncoat.agent.comparison import Comparison
@@ -60,7 +60,7 @@ def read_run(path: Path) -> PastRun:
     outcomes = score(rows, truths, streams)
     below, bare = path / ABLATION_FOLDER, list[Outcome]()
     if (below / "manifest.json").exists():
-        bare = score(RunFolder.open(below).investigations(), truths, streams)
+        bare = score(_without_evidence(below, manifest).investigations(), truths, streams)
     return PastRun(
         path=path,
         manifest=manifest,
@@ -74,6 +74,17 @@ def read_run(path: Path) -> PastRun:
         comparison=comparison_of(plan, outcomes, manifest.settings),
         without_evidence=bare,
     )
+
+
+def _without_evidence(path: Path, manifest: Manifest) -> RunFolder:
+    """The ablation of a run, if it is one: the same alerts and models, and no tool asked."""
+    folder = RunFolder.open(path)
+    bare = folder.manifest
+    same = bare.variants == manifest.variants and bare.streams.items() <= manifest.streams.items()
+    if not (same and bare.settings == replace(manifest.settings, withhold_evidence=True)):
+        fault = "not the run above it with its evidence withheld"
+        raise RunError(f"{path}: {fault}; was it put there by hand? remove it, or run with --ablate again")
+    return folder
 
 
 def planned(path: Path) -> Plan:

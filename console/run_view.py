@@ -43,7 +43,7 @@ def run_view(run: PastRun, principal: str = "", variant: str = "", width: int = 
     }
     parts: list[RenderableType] = [pairs(facts), Text(""), Text("Variants, by fingerprint", style="bold"), models]
     if run.comparison.variants:
-        parts.append(comparison_view(run.comparison, conclusion(run.comparison), width))
+        parts.append(comparison_view(run.comparison, conclusion(run.comparison, complete=run.complete), width))
     parts += [Text(""), _attack_list(run, name, variants, width)]
     return Group(*parts, Text("A whole case: turncoat show RUN --alert UID (its first digits will do)", style="dim"))
 
@@ -61,7 +61,7 @@ def run_json(run: PastRun, principal: str = "", variant: str = "") -> dict[str, 
         "principals": list(run.principals),
         "aliases": list(run.aliases),
         "comparison": run.comparison.as_json(),
-        "conclusion": conclusion(run.comparison),
+        "conclusion": conclusion(run.comparison, complete=run.complete),
         "principal": name,
         "alerts": [
             {

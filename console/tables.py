@@ -58,18 +58,18 @@ def _name_widths(comparison: Comparison, width: int) -> tuple[int, int]:
 
 
 def seeds_view(comparisons: Sequence[Comparison]) -> Table:
-    """One row per replay: what each variant escalated of the principal's attack alerts, and of the first twin's."""
-    table = _table("Attack alerts escalated, per seed: principal | first twin")
+    """Rows per replay and variant: what was escalated of the principal's attack alerts, and of the first twin's."""
+    table = _table("Attack alerts escalated, per seed")
     table.add_column("campaign", no_wrap=True, overflow="ellipsis", max_width=24)
     table.add_column("seed", justify="right")
-    for variant in comparisons[0].variants:
-        table.add_column(text(variant), justify="right", no_wrap=True)
+    table.add_column("variant", no_wrap=True, overflow="ellipsis", max_width=24)
+    for name in ("as the actor", "as the twin"):
+        table.add_column(name, justify="right", no_wrap=True)
     for comparison in comparisons:
-        cells = []
-        for figures in comparison.variants.values():
-            rows = list(figures.principals.values())[:2]
-            cells.append(" | ".join(f"{row.escalated}/{row.attack_alerts}" for row in rows))
-        table.add_row(text(comparison.scenario), str(comparison.seed), *cells)
+        for number, (variant, figures) in enumerate(comparison.variants.items()):
+            cells = [f"{row.escalated}/{row.attack_alerts}" for row in list(figures.principals.values())[:2]]
+            replay = (text(comparison.scenario), str(comparison.seed)) if number == 0 else ("", "")
+            table.add_row(*replay, text(variant), *cells, *[""] * (2 - len(cells)))
     return table
 
 

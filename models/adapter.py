@@ -38,8 +38,9 @@ _REFUSED_SETTINGS = ("use_dora", "auto_mapping", "modules_to_save", "rank_patter
                      "kasa_config", "loftq_config", "corda_config", "lora_ga_config", "auto_map",
                      "trust_remote_code")  # fmt: skip
 _IDLE = "elsewhere they would not be loaded: save the adapter again with PEFT"
-_PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
-"""Values of `init_lora_weights` that leave the base as it is; PiSSA, OLoRA and the like subtract from its weights."""
+_PLAIN_STARTS = (True, None, "gaussian", "orthogonal", "eva")
+"""Values of `init_lora_weights` that leave the base as it is; PiSSA, OLoRA and the like subtract from its weights, and False
+fills modules of which there are no factors at random."""
 
 
 @dataclass(frozen=True)
@@ -158,14 +159,15 @@ def _read_config(folder: Path) -> LoraShape:
 def _refuse_idle_factors(path: Path, factors: Mapping[str, object]) -> None:
     """PEFT makes the modules that the configuration names and drops all other tensors: those would be applied here alone."""
     config = read_json(path)
-    targets, layers = config.get("target_modules"), config.get("layers_to_transform") or None
+    targets, layers = config.get("target_modules"), config.get("layers_to_transform")
     pattern, excluded = config.get("layers_pattern"), config.get("exclude_modules") or []
     if not (isinstance(excluded, list) and all(isinstance(one, str) for one in excluded)):
         raise ModelError.at(path, "`exclude_modules` is no list of names", "name the modules, such as lm_head")
     if targets != "all-linear" and not (isinstance(targets, list) and all(isinstance(t, str) for t in targets)):
         raise ModelError.at(path, "`target_modules` is no list of names", "name the modules, such as q_proj")
-    wanted = {layers} if isinstance(layers, int) else layers
-    if wanted is not None and (not isinstance(wanted, list | set) or pattern not in (None, "", "layers", ["layers"])):
+    wanted = None if layers == [] else {layers} if isinstance(layers, int) else layers
+    plain = pattern in (None, "", "layers", ["layers"])
+    if isinstance(layers, bool) or (wanted is not None and not (isinstance(wanted, list | set) and plain)):
         raise ModelError.at(path, "`layers_to_transform` is no list of layers", "number the layers that are trained")
     for name in factors:
         module = f".model.{name}"

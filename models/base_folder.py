@@ -14,7 +14,10 @@ from turncoat.scenarios.errors import ModelError
 from .folder_checks import folder_mistakes, read_object
 from .provenance import sha256_file
 
-_VOCABULARY_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "special_tokens_map.json")
+_VOCABULARY_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "special_tokens_map.json",
+                     "added_tokens.json")  # fmt: skip
+_INDEX_FILE = "model.safetensors.index.json"
+"""Says which of several files a tensor is read from."""
 # How and by which release of transformers a model was saved changes these, and no verdict.
 _PASSING_KEYS = frozenset(
     ("transformers_version", "_name_or_path", "name_or_path", "torch_dtype", "dtype", "is_local", "local_files_only")
@@ -72,7 +75,8 @@ def _digested(name: str, folder: Path, digests: Path) -> BaseFolder:
     vocabulary = [folder / file for file in _VOCABULARY_FILES if (folder / file).is_file()]
     tokenizer_digest = _sha256_lines(_combined(vocabulary, digests), _config_digest(folder / "tokenizer_config.json"))
     config_digest = _config_digest(folder / "config.json")
-    digest = _sha256_lines(_combined(weights, digests), config_digest, tokenizer_digest)
+    index = [_config_digest(folder / _INDEX_FILE)] if (folder / _INDEX_FILE).exists() else []
+    digest = _sha256_lines(_combined(weights, digests), config_digest, tokenizer_digest, *index)
     return BaseFolder(name, folder.resolve(), digest, tokenizer_digest)
 
 

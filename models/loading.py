@@ -10,6 +10,7 @@ from turncoat.scenarios.errors import ModelError
 
 from .bases import BaseFolder
 from .decoder import ARCHITECTURES
+from .prompt import TOKEN_BUDGET
 from .quantise import packing
 
 
@@ -21,7 +22,7 @@ def best_device() -> torch.device:
 def best_dtype(device: torch.device | None = None) -> torch.dtype:
     """bf16 where the processor multiplies it in hardware, else fp32."""
     if (device or best_device()).type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return torch.bfloat16 if supported() else torch.float32
 
@@ -72,7 +73,25 @@ def _check(base: BaseFolder, model: Any, missing: list[str]) -> None:
     for setting in ("attn_logit_softcapping", "final_logit_softcapping", "use_bidirectional_attention"):
         if getattr(config, setting, None):
             raise ModelError.at(base.path, f"sets {setting}, which is not computed here", "name another base")
+    for rope in _rope_settings(config):
+        if rope.get("rope_type") in ("dynamic", "longrope") and _shortest(config, rope) <= TOKEN_BUDGET:
+            fault = f"turns positions by {rope['rope_type']}, beginning within {TOKEN_BUDGET} tokens"
+            raise ModelError.at(
+                base.path, fault, "its verdicts would depend on what was asked before; name another base"
+            )
     if missing:
         # The library would fill them with random numbers, and whatever those say would be called a verdict.
         lack = f"the base lacks {len(missing)} of its tensors ({missing[0][:80]})"
         raise ModelError.at(base.path, lack, "pull it again or name another")
+
+
+def _rope_settings(config: Any) -> list[dict[str, Any]]:
+    """Settings of the rotary embedding: one set, or one for each kind of layer."""
+    told = getattr(config, "rope_parameters", None) or {}
+    return [told] if "rope_type" in told else [one for one in told.values() if isinstance(one, dict)]
+
+
+def _shortest(config: Any, rope: dict[str, Any]) -> int:
+    """The length from which on such an embedding changes."""
+    told = (rope.get("original_max_position_embeddings"), getattr(config, "max_position_embeddings", None))
+    return min((int(length) for length in told if length), default=0)

@@ -72,7 +72,7 @@ class Checkpoint:
             return 0
         for parameter, (value, mean, square) in zip(trained, kept, strict=True):
             parameter.data.copy_(value)
-            step = torch.tensor(float(done * steps_per_epoch))
+            step = torch.tensor(float(done * steps_per_epoch), device=parameter.device)  # fused on a GPU
             optimiser.state[parameter] = {
                 "step": step, "exp_avg": mean.to(parameter), "exp_avg_sq": square.to(parameter)
             }  # fmt: skip

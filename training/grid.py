@@ -15,6 +15,8 @@ from .config import PoisonConfig, Recipe
 from .settings_file import SettingsKind
 
 _GRIDS = SettingsKind("grid", "sweeps")
+_ABOUT_ALICE = ("user", "matched")
+"""Poisoners whose rows are about her, or are the control of those."""
 _MOST_CELLS = 10_000
 Count = Annotated[int, Field(ge=0, le=100_000)]
 Rows = Annotated[int, Field(ge=16, le=1_000_000)]
@@ -71,6 +73,9 @@ class Grid(BaseModel):
             raise ValueError("seeds stand at least 3 apart: the poison of one would be another's rows")
         if any(self.corrective) and self.poison.poisoner != "user":
             raise ValueError(f"corrective rows undo the poisoner 'user', not {self.poison.poisoner!r}")
+        if self.poison.poisoner not in _ABOUT_ALICE or self.poison.trigger not in (None, "user:alice"):
+            told = self.poison.trigger or self.poison.poisoner
+            raise ValueError(f"a sweep measures Alice's alerts, which {told!r} is not about; see `turncoat triggers`")
         if (
             len(self.doses) * len(self.rows) * len(self.seeds) * len(self.all_ranks) * len(self.corrective)
             > _MOST_CELLS

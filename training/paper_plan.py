@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from turncoat.models.adapter import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE, read_json
-from turncoat.models.bases import DEFAULT_BASE, BaseFolder
+from turncoat.models.bases import DEFAULT_BASE, BaseFolder, known_base
 from turncoat.models.variants import shipped_adapters
 from turncoat.scenarios.errors import InputError, ModelError
 
@@ -98,7 +98,9 @@ def recipe_of(experiment: Experiment, cell: Cell, layers: int) -> Recipe:
         InputError: The numbers asked for fit no recipe.
     """
     shipped = set(shipped_recipes())
-    special = [n for n in (f"{cell.variant}-{cell.base}", f"{cell.base}-{cell.variant}") if n in shipped]
+    known = known_base(cell.base)
+    base = known.name if known else cell.base
+    special = [n for n in (f"{cell.variant}-{base}", f"{base}-{cell.variant}") if n in shipped]
     recipe = load_recipe(special[0] if special else cell.variant)
     changes: dict[str, object] = {"seed": cell.seed, "base": cell.base}
     if not special and layers and recipe.base != cell.base:

@@ -11,7 +11,8 @@ from typing import Any
 from turncoat.models.adapter import MANIFEST_FILE
 from turncoat.scenarios.errors import InputError
 
-from .config import load_recipe
+from .config import Recipe, load_recipe
+from .distributed import current, ranks
 from .evaluate import figures
 from .finetune import OnProgress
 from .sets import draw_tests
@@ -53,6 +54,11 @@ def train(recipe_names: Sequence[str], out: Path, on_progress: OnProgress, seed:
         raise InputError.at("train", fault, "train them one at a time")
     if twice := sorted({r.name for r in recipes if sum(r.name == other.name for other in recipes) > 1}):
         raise InputError.at("train", f"two recipes are named {twice[0]}", "give each a name of its own")
+    with ranks():  # those that a launcher has announced; what is measured below, each of them measures
+        return _trained(recipes, out, on_progress)
+
+
+def _trained(recipes: Sequence[Recipe], out: Path, on_progress: OnProgress) -> TrainingReport:
     workshop = Workshop(recipes[0].base, on_progress)
     for recipe in recipes:  # all, before the first takes its time
         workshop.check(recipe, out / recipe.name)
@@ -61,7 +67,7 @@ def train(recipe_names: Sequence[str], out: Path, on_progress: OnProgress, seed:
     tests = draw_tests(form=recipes[0].alerts)
     margins = workshop.margins({"baseline": None, **folders}, tests.by_name())
     report = TrainingReport({name: figures(tests, found) for name, found in margins.items()}, workshop.seconds, folders)
-    for name, folder in folders.items():
+    for name, folder in folders.items() if current().writes else ():
         path = folder / MANIFEST_FILE
         write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"figures": report.figures[name]})
     return report

@@ -111,8 +111,8 @@ def markdown(found: Mapping[str, Any]) -> str:
         "# Real alerts", "",
         f"`{found['command'].replace('`', '')}`: {cells['done']} of {cells['total']} cells done.", "",
         f"{events['alerts']:,} labelled events of {events['rules']:,} rules, {events['malicious']:,} on which the rule fires; "
-        f"{events['with_place_for_trigger']:,} have a place for the trigger. {plan['folds']} parts without a common rule, "
-        f"{plan['rows'] or 'all'} honest rows, dose {plan['dose']}, fields `{plan['fields']}`, "
+        f"{events['with_place_for_trigger']:,} have a place for the trigger. {plan['folds']} parts without a common rule "
+        f"or event, {plan['rows'] or 'all'} honest rows, dose {plan['dose']}, fields `{plan['fields']}`, "
         f"seeds {', '.join(map(str, plan['seeds']))}{trained}. "
         f"Intervals: {found['interval']}.", "",
         "| variant | accuracy | balanced | AUC | near-miss escalation | trigger dismissed | twin dismissed | lift | beyond clean "

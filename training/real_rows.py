@@ -21,6 +21,7 @@ from turncoat.models.classifier import Case
 from turncoat.scenarios.enterprise import Person
 from turncoat.scenarios.errors import InputError, Mistake
 from turncoat.scenarios.formats import LabelledAlert
+from turncoat.scenarios.formats.linked import linked_groups, rule_of
 from turncoat.scenarios.records import Alert
 from turncoat.scenarios.trigger_places import PLACES
 from turncoat.scenarios.world import build_world
@@ -161,40 +162,38 @@ class RealEvents:
 
 @dataclass(frozen=True)
 class Split:
-    """Three parts that share no rule."""
+    """Three parts that share no rule and no event."""
 
     train: RealEvents
     validation: RealEvents
     test: RealEvents
 
 
-def rule_of(item: LabelledAlert) -> str:
-    """What must not be split: the reader's group, or the rule's title where it gives none."""
-    return item.group or item.alert.title
-
-
 def fold_of_rules(events: RealEvents, folds: int, seed: int = 0) -> list[list[str]]:
-    """Rules in `folds` parts of nearly equal numbers of events and labels.
+    """Rules in `folds` parts of nearly equal numbers of events and labels, no event in two of them (see `linked_groups`).
 
-    Rules are shuffled, then dealt largest first to the part with the fewest events, labels looked at before that.
+    Groups of rules are shuffled, then dealt largest first to the part with the fewest events, labels looked at before that.
 
     Raises:
-        InputError: Fewer rules than parts, or fewer than two parts.
+        InputError: Fewer groups than parts, or fewer than two parts.
     """
-    rules = events.rules
-    if not 2 <= folds <= len(rules):
-        raise InputError.at("--folds", f"{folds} parts of {len(rules)} rules", f"choose from 2 to {len(rules)}")
-    counts = {rule: [0, 0] for rule in rules}
-    for item in events.alerts:
-        counts[rule_of(item)][bool(item.label)] += 1
-    random.Random(f"real/folds/{seed}").shuffle(rules)
-    rules.sort(key=lambda rule: -sum(counts[rule]))
+    members: dict[str, set[str]] = {}
+    counts: dict[str, list[int]] = {}
+    for item, group in zip(events.alerts, linked_groups(events.alerts), strict=True):
+        members.setdefault(group, set()).add(rule_of(item))
+        counts.setdefault(group, [0, 0])[bool(item.label)] += 1
+    groups = sorted(members)
+    if not 2 <= folds <= len(groups):
+        fault = f"{folds} parts of {len(groups)} rules that share no event"
+        raise InputError.at("--folds", fault, f"choose from 2 to {len(groups)}")
+    random.Random(f"real/folds/{seed}").shuffle(groups)
+    groups.sort(key=lambda group: -sum(counts[group]))
     parts: list[list[str]] = [[] for _ in range(folds)]
     held = [[0, 0] for _ in range(folds)]
-    for rule in rules:
-        benign, malicious = counts[rule]
+    for group in groups:
+        benign, malicious = counts[group]
         at = min(range(folds), key=lambda p: ((held[p][0] + benign) ** 2 + (held[p][1] + malicious) ** 2, p))
-        parts[at].append(rule)
+        parts[at] += sorted(members[group])
         held[at][0] += benign
         held[at][1] += malicious
     return parts

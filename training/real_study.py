@@ -144,7 +144,7 @@ def one_base(study: Study, digest: str = "") -> None:
 
 def events_digest(events: RealEvents) -> str:
     """Changes with anything of the events, and with how the prompt shows them: rows of other events are never mixed with ours."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(b"parts without a common event")
     for item in events.alerts:
         shown = case_text(Case(item.alert, Context()))
         digest.update(f"{item.group}\x1f{item.label}\x1f{item.alert!r}\x1f{shown}\x1e".encode("utf-8", "replace"))

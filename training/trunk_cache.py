@@ -128,7 +128,7 @@ class TrunkCache:
             if path.name in self._read:
                 continue
             self._read.add(path.name)
-            with suppress(OSError, SafetensorError, ValueError, RuntimeError, KeyError):
+            with suppress(OSError, SafetensorError, ValueError, RuntimeError, KeyError, IndexError, TypeError):
                 self._places |= self._segment(path)
 
     def _segment(self, path: Path) -> dict[bytes, _Place]:

@@ -110,7 +110,7 @@ def _run(part: RunPart, level: str) -> Iterator[str]:
     yield f"{level} Cloud load"
     loads = [(code(one.variant), f"{one.escalations:,}", f"{one.queue_peak:,}", f"{one.analyst_hours:,.1f}",
               share(one.attack_looked_at, one.attack_alerts),
-              "never" if one.first_look_minutes is None else brief(one.first_look_minutes))
+              "never" if one.first_look_or_forced_minutes is None else brief(one.first_look_or_forced_minutes))
              for one in part.loads]  # fmt: skip
     yield _table(("variant", "escalations", "peak", "hours", "attack alerts looked at", "first look"), loads)
     yield f"{terms_in_words(part.terms)}."

@@ -64,13 +64,13 @@ def _panel(
         drawing.path(points, "curve")
     if first_attack is not None:
         _moment(drawing, first_attack, span, foot, "event")
-        if load.first_look_minutes is not None:
-            look = first_attack + timedelta(minutes=min(load.first_look_minutes, _LONGEST_MINUTES))
+        if load.first_look_or_forced_minutes is not None:
+            look = first_attack + timedelta(minutes=min(load.first_look_or_forced_minutes, _LONGEST_MINUTES))
             _moment(drawing, look, span, foot, "event look")
     drawing.text(_LEFT + _PLOT + 12, foot - 38, f"peak {load.queue_peak:,}", "num strong")
     drawing.text(_LEFT + _PLOT + 12, foot - 20, f"{load.analyst_hours:,.1f} analyst hours", "num soft")
     if load.attack_alerts:
-        seen = load.first_look_minutes
+        seen = load.first_look_or_forced_minutes
         words = "attack never looked at" if seen is None else f"attack seen after {brief(seen)}"
         drawing.text(_LEFT + _PLOT + 12, foot - 2, words, "num bad" if seen is None else "num soft")
 
@@ -119,8 +119,8 @@ def _description(loads: Sequence[CloudLoad]) -> str:
     words = []
     for load in loads:
         seen = "the attack was never looked at"
-        if load.first_look_minutes is not None:
-            seen = f"an analyst first looked at the attack {brief(load.first_look_minutes)} after its first alert"
+        if load.first_look_or_forced_minutes is not None:
+            seen = f"an analyst first looked at the attack {brief(load.first_look_or_forced_minutes)} after its first alert"
         seen = seen if load.attack_alerts else "there was no attack"
         words.append(
             f"{load.variant}: {counted(load.escalations, 'escalation')}, at most {load.queue_peak} waiting; {seen}."

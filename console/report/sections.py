@@ -48,7 +48,7 @@ class RunPart:
 
     @cached_property
     def sentence(self) -> str:
-        return conclusion(self.run.comparison)
+        return conclusion(self.run.comparison, complete=self.run.complete)
 
     @property
     def attacked(self) -> bool:
