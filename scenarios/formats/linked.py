@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from .records import LabelledAlert
 
+_TELLING_FIELDS = 2
+"""A single field that is the same does not make two events the same."""
+
 
 def rule_of(item: LabelledAlert) -> str:
     """The reader's group, or the rule's title where it gives none."""
@@ -22,7 +25,7 @@ def linked_groups(items: Sequence[LabelledAlert]) -> list[str]:
         items: Length N.
 
     Returns:
-        Length N: of each group the first of its rules by name. Alerts without raw fields link nothing.
+        Length N: of each group the first of its rules by name. Alerts of fewer than two raw fields link nothing.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -32,7 +35,8 @@ def linked_groups(items: Sequence[LabelledAlert]) -> list[str]:
     holder: dict[tuple[tuple[str, str], ...], int] = {}
     links = [(0, 0)]
     for item in items:
-        if fields := tuple(sorted(item.alert.raw.items())):
+        fields = tuple(sorted(item.alert.raw.items()))
+        if len(fields) >= _TELLING_FIELDS:
             links.append((holder.setdefault(fields, number[rule_of(item)]), number[rule_of(item)]))
     rows, columns = zip(*links, strict=True)
     graph = coo_array(([True] * len(links), (rows, columns)), shape=(len(rules), len(rules)))
