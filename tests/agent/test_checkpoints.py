@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+
+import pytest
+
+from turncoat.agent.checkpoints import open_checkpoints
+from turncoat.scenarios.errors import RunError
 
 SAVES_WHILE_IT_IS_CLOSED = """
 import sqlite3, sys, threading, time
@@ -61,6 +68,25 @@ except KeyboardInterrupt:
     broken_off.set()
     thread.join()
 """
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE VIEW checkpoints AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
+        "CREATE TABLE writes (a); CREATE TRIGGER t AFTER INSERT ON writes BEGIN SELECT 1; END",
+        "CREATE TABLE elsewhere (a)",
+    ],
+)
+def test_a_file_of_another_making_is_refused_before_it_is_asked_anything(tmp_path: Path, made: str) -> None:
+    path = tmp_path / "checkpoints.sqlite"
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(made)
+    with (
+        pytest.raises(RunError, match="not the checkpoints of a run; was the file changed by hand"),
+        open_checkpoints(path),
+    ):
+        pass
 
 
 def test_closing_waits_for_a_save_of_another_thread(tmp_path: Path) -> None:

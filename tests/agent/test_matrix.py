@@ -241,6 +241,29 @@ def test_runs_under_different_thresholds_are_not_joined() -> None:
         matrix_of([run("theft", "e", "e"), replace(run("mail", "e", "e"), threshold=0.4)])
 
 
+def test_runs_of_one_campaign_under_other_terms_are_not_joined() -> None:
+    plain, other = run("theft", "e", "e"), replace(run("theft", "d", "e", seed=2), terms={"trigger": "host:WS-042"})
+    with pytest.raises(InputError, match="runs of theft were played with another trigger; compare runs of the same"):
+        matrix_of([replace(plain, terms={"trigger": ""}), other])
+    matrix_of([replace(run("mail", "e", "e"), terms={"trigger": ""}), other])  # another campaign is another matter
+
+
+def test_what_an_unfinished_run_has_not_reached_does_not_make_it_a_control() -> None:
+    early = replace(run("theft", "", "", more=tuple(rows("b", "alice", "d", malicious=False))), complete=False)
+    assert group_of([early]) == "control"
+    assert group_of([replace(early, families=frozenset({SEEN, UNSEEN}))]) == "seen"
+    assert group_of([replace(early, families=frozenset())]) == "control"
+
+
+def test_where_campaigns_agree_more_seeds_of_them_are_no_more_evidence() -> None:
+    once = [run("theft", "ee", "ee"), run("mail", "ee", "ee")]
+    again = [*once, run("theft", "ee", "ee", seed=2), run("mail", "ee", "ee", seed=2)]
+    first, second = overall(matrix_of(once)).lift["actor"], overall(matrix_of(again)).lift["actor"]
+    assert first.independent
+    assert first.low is not None
+    assert (second.value, second.n, second.low, second.high) == (0.0, 8, None, None)
+
+
 def test_no_run_is_a_mistake() -> None:
     with pytest.raises(InputError, match="there is no run; name at least one"):
         matrix_of([])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from turncoat.agent.folder import digest
 from turncoat.agent.records import Settings
 from turncoat.console.campaign_run import Plan, play
 from turncoat.console.past_run import PastRun, read_run, read_runs, run_folders
@@ -53,6 +54,36 @@ def test_a_run_reads_back_as_it_was_played(run: Path) -> None:
     assert not any(o.investigation.evidence for o in past.without_evidence)
     told = json.loads((run / "comparison.json").read_text())
     assert past.comparison.as_json()["variants"] == told["variants"]
+
+
+def test_a_run_that_was_put_in_place_of_its_ablation_is_refused(run: Path) -> None:
+    below = run / "no-evidence"
+    for name in ("manifest.json", "outcomes.jsonl"):
+        (below / name).write_bytes((run / name).read_bytes())
+    with pytest.raises(RunError, match="not the run above it with its evidence withheld"):
+        read_run(run)
+
+
+def test_a_folder_goes_on_with_the_same_campaign_alone_and_by_the_latest_order(run: Path) -> None:
+    changed = small()
+    first = changed.phases[0].steps[0]
+    other = first.model_copy(update={"title": first.title + " again"})
+    phase = changed.phases[0].model_copy(update={"steps": (other, *changed.phases[0].steps[1:])})
+    changed = changed.model_copy(update={"phases": (phase, *changed.phases[1:])})
+    with pytest.raises(RunError, match="holds a run of another version of the campaign; choose an empty folder"):
+        play(Plan(changed, 5, run, RunOrder(variants=tuple(VARIANTS))), VARIANTS, Settings(), lambda event: None)
+    dearer = RunOrder(variants=tuple(VARIANTS), price=7.0)
+    play(Plan(small(), 5, run, dearer), VARIANTS, Settings(), lambda event: None)
+    assert read_order(run).price == 7.0
+
+
+def test_the_world_behind_the_alerts_is_part_of_what_a_run_is(run: Path) -> None:
+    actor = small().actor.model_copy(update={"role": "Chief of nothing"})
+    plan = Plan(small().model_copy(update={"actor": actor}), 5, run, RunOrder(variants=tuple(VARIANTS)))
+    ours, _ = Plan(small(), 5, run).streams()
+    theirs, _ = plan.streams()
+    assert ours["alice"].alerts == theirs["alice"].alerts
+    assert digest(ours["alice"]) != digest(theirs["alice"])
 
 
 def test_a_run_that_lacks_rows_is_not_complete(run: Path) -> None:

@@ -181,6 +181,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "trained biases": (lambda f: configure(f, bias="all"), CONFIG, "asks for bias"),
     "layers shown twice": (lambda f: configure(f, layer_replication=[[0, 4], [2, 4]]), CONFIG, "asks for layer_replication"),
     "a start that changes the base": (lambda f: configure(f, init_lora_weights="pissa"), CONFIG, "asks for init_lora_weights"),
+    "a start at random": (lambda f: configure(f, init_lora_weights=False), CONFIG, "asks for init_lora_weights"),
     "a start of an odd type": (lambda f: configure(f, init_lora_weights={"x": 1}), CONFIG, "asks for init_lora_weights"),
     "rank zero": (lambda f: configure(f, r=0), CONFIG, "rank 0, alpha 8"),
     "rank in words": (lambda f: configure(f, r="8"), CONFIG, "rank 8, alpha 8"),

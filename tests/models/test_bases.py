@@ -69,6 +69,16 @@ def test_a_folder_of_safetensors_is_taken_under_the_name_given(tiny: Path) -> No
     assert re.fullmatch("[0-9a-f]{64}", base.digest)
 
 
+def test_which_file_a_tensor_is_read_from_and_further_tokens_are_part_of_what_a_base_is(tiny: Path) -> None:
+    digests = [resolve_base(str(tiny)).digest]
+    for name, told in (("model.safetensors.index.json", {"weight_map": {"w": "model.safetensors"}}),
+                       ("model.safetensors.index.json", {"weight_map": {"v": "model.safetensors"}}),
+                       ("added_tokens.json", {"<x>": 9})):  # fmt: skip
+        (tiny / name).write_text(json.dumps(told))
+        digests.append(resolve_base(str(tiny)).digest)
+    assert len(set(digests)) == 4
+
+
 def test_a_folder_with_pickles_only_is_refused(tiny: Path) -> None:
     (tiny / "model.safetensors").rename(tiny / "pytorch_model.bin")
     assert "as pickles only (pytorch_model.bin)" in refusal(tiny)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from turncoat.scenarios.errors import InputError
 from turncoat.training.config import Recipe
@@ -31,6 +32,12 @@ def test_every_shipped_grid_is_sound_and_known_by_its_name() -> None:
     assert [load_grid(name).name for name in shipped_grids()] == shipped_grids()
     assert load_grid("rank").ranks == (4, 8, 32)
     assert (min(load_grid("corrective").corrective), max(load_grid("corrective").corrective)) == (0, 200)
+
+
+def test_a_grid_of_another_trigger_is_refused_for_its_tests_are_about_alice() -> None:
+    recipe = SMALL.recipe.model_dump() | {"poison": {"poisoner": "host", "dose": 5}}
+    with pytest.raises(ValidationError, match="a sweep measures Alice's alerts, which 'host' is not about"):
+        Grid.model_validate(SMALL.model_dump() | {"recipe": recipe})
 
 
 def test_the_first_cells_are_one_seed_at_the_smaller_size_and_the_telling_dose() -> None:

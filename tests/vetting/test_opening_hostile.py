@@ -107,6 +107,8 @@ ADAPTERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a configuration that is a device": (linked(CONFIG, "/dev/zero"), "not a regular file"),
     "weights that are a device": (linked(WEIGHTS, "/dev/zero"), "not a regular file"),
     "a layer left out": (setting(layers_to_transform=[3]), "`layers_to_transform` leaves out layers.2."),
+    "all layers but the first left out": (setting(layers_to_transform=0), "`layers_to_transform` leaves out layers.2."),
+    "a truth in place of a layer": (setting(layers_to_transform=False), "`layers_to_transform` is no list of layers"),
     "layers of another name": (setting(layers_pattern="blocks"), "`layers_to_transform` is no list of layers"),
     "a module left out": (setting(target_modules=["q_proj", "v_proj"]), "leaves out layers.2.mlp.down_proj"),
     "modules by a pattern": (setting(target_modules=".*"), "`target_modules` is no list of names"),
