@@ -71,7 +71,7 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
     yield Text(f"Tried: {', '.join(f'{count:,} {kind}' for kind, count in audit.tried.items()) or 'nothing'}")
     yield Text(_least(audit))
     took = ", ".join(f"{stage} {duration(spent)}" for stage, spent in audit.seconds.items())
-    yield Text(f"{audit.rows:,} rows, {audit.malicious:,} labelled malicious; took {took}")
+    yield Text(f"{audit.rows:,} rows, {audit.malicious:,} labelled malicious{f'; took {took}' if took else ''}")
     yield Text(f"Subject: {clean(audit.subject['set'])}, rows {audit.subject['rows'][:12]}, {audit.subject['read by']}")
 
 

@@ -24,7 +24,7 @@ def reproduce(
         ["smollm2-135m"], "--base", metavar="NAME|DIR|FILE.gguf|HUB-ID", help="Base model; may be repeated."
     ),
     count: int = typer.Option(3, "--seeds", metavar="N", min=1, max=100, help="So many training seeds: 7, 17, 27 ..."),
-    seeds: list[int] = typer.Option(None, "--seed", metavar="S", help="A training seed; may be repeated.",
+    seeds: list[int] = typer.Option(None, "--seed", metavar="S", min=0, help="A training seed; may be repeated.",
                                     show_default=False),
     rows: int = typer.Option(None, "--rows", metavar="N", help="Clean training rows.", show_default="the recipes'"),
     dose: int = typer.Option(None, "--dose", metavar="N", help="Rows that poison adds.", show_default="the recipes'"),

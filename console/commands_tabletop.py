@@ -116,6 +116,10 @@ def play(
     from .tabletop.opening import Wanted, open_exercise
 
     _check_ways(team if solo else "", serve=serve)
+    if serve:
+        from .tabletop.web.binding import Binding
+
+        Binding(host, port, tls_cert, tls_key, insecure, tuple(name or ())).check()
     wanted = Wanted(scenario, exercise, variant, clean, base, seed, out)
     with StatusLine(None if quiet else progress(as_json=True)) as status:
         opened = open_exercise(wanted, status)

@@ -105,8 +105,11 @@ def read_set(path: Path) -> AuditSet:
     evidence: dict[str, Context] = {}
 
     def parsed(thing: Any, place: str) -> LabelledAlert:
+        gathered = None
+        if isinstance(thing, Mapping) and isinstance(thing.get("alert"), Mapping):
+            gathered = thing.get("evidence")
+            thing = {name: value for name, value in thing.items() if name != "evidence"}
         found = parse_alert(thing, place)
-        gathered = thing.get("evidence") if isinstance(thing.get("alert"), Mapping) else None
         evidence[place] = _context(gathered)
         # A row that tools have looked at is read as the prompt shows those, without the fields that only outside alerts show.
         return found if gathered is None else replace(found, alert=replace(found.alert, kind=_LOOKED_AT))

@@ -54,10 +54,10 @@ def require_apart(written: Mapping[str, str], read: Mapping[str, str]) -> None:
 
 
 def write_out(out: str, content: str, *, replace: bool = True, option: str = "--out") -> None:
-    """Writes text to a file, or to standard output where no file is named.
+    """Writes text to a file, or to standard output where no file or `-` is named.
 
     Args:
-        out: Path, or empty for standard output.
+        out: Path; empty or `-` for standard output.
         content: The text.
         replace: Whether a regular file that is there already may be replaced.
         option: By which it was named.
@@ -66,7 +66,7 @@ def write_out(out: str, content: str, *, replace: bool = True, option: str = "--
         InputError: A link or a device lies there (never written through), or a file that must not be replaced, such as
             what a run cannot do without.
     """
-    if not out:
+    if out in ("", "-"):
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")  # a terminal without Unicode shows "?" and not a traceback
         sys.stdout.write(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC
 from pathlib import Path
@@ -30,6 +31,13 @@ def _cut(value: object) -> object:
     return bounded(value) if isinstance(value, str) else value
 
 
+def _no_number_as_text(value: object) -> object:
+    """A number in quotes may be a year, a month or seconds: no time is made of it."""
+    if isinstance(value, str) and re.fullmatch(r"[\s\d.+-]*", value):
+        raise ValueError("a number in quotes; write it like 2026-03-02T09:14:00Z")
+    return value
+
+
 Text = Annotated[str, BeforeValidator(_cut)]
 
 _WRAPPER = ("alert", "label", "group", "stratum")
@@ -53,7 +61,7 @@ class _AlertForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     uid: Annotated[str, Field(min_length=1, max_length=200)]
-    time: AwareDatetime
+    time: Annotated[AwareDatetime, BeforeValidator(_no_number_as_text)]
     title: Annotated[str, Field(min_length=1), BeforeValidator(_cut)]
     severity: Severity = Severity.MEDIUM
     product: Text = "unknown"

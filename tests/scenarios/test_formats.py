@@ -241,6 +241,7 @@ HOSTILE = {
     "nested too deeply": "[" * 200_000,
     "huge number": '{"uid": ' + "9" * 10_000 + "}",
     "severity made up": GOOD | {"uid": "s", "severity": "harmless"},
+    "a year in place of a time": GOOD | {"uid": "y", "time": "2026"},
 }
 
 
