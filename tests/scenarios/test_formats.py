@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from turncoat.scenarios.errors import InputError, Mistake
-from turncoat.scenarios.formats import LabelledAlert, from_ocsf, read_alerts, to_ocsf
+from turncoat.scenarios.formats import LabelledAlert, read_alerts
 from turncoat.scenarios.formats.flatten import MAX_FIELDS, flatten
 from turncoat.scenarios.formats.jsonl import to_json
 from turncoat.scenarios.formats.vendor_fields import UNKNOWN_TIME, find_entities, moment_of
 from turncoat.scenarios.records import Alert, Entities, Severity
+
+from .alert_lines import ALERT, lines, mistakes, readable
 
 RULE = """\
 AnalysisType: rule
@@ -38,32 +39,6 @@ Tests:
     ExpectedResult: true
     Log: {eventName: Delete, userIdentity: {userName: dave}, p_row_id: abc, awsRegion: eu-west-1}
 """
-
-ALERT = Alert(
-    uid="a1b2",
-    time=datetime(2025, 3, 4, 5, 6, 7, 89_000, tzinfo=UTC),
-    title="Copy to removable drive",
-    severity=Severity.HIGH,
-    product="DLP",
-    technique="T1052.001",
-    kind="external",
-    activity="copied 412 MB to drive E:",
-    entities=Entities("carol", "WS-CAROL", "robocopy.exe", "robocopy C: E:", "10.1.2.3", "x.example", "a.zip", "share"),
-    raw={"drive": "E:", "label": "KINGSTON"},
-)
-
-
-def readable(items: Iterator[LabelledAlert | Mistake]) -> list[LabelledAlert]:
-    return [item for item in items if isinstance(item, LabelledAlert)]
-
-
-def mistakes(items: Iterator[LabelledAlert | Mistake]) -> list[Mistake]:
-    return [item for item in items if isinstance(item, Mistake)]
-
-
-def lines(path: Path, *rows: object) -> Path:
-    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
-    return path
 
 
 def test_a_rule_and_its_test_event_become_an_alert(tmp_path: Path) -> None:
@@ -166,23 +141,6 @@ def test_seconds_milliseconds_and_iso_text_are_times() -> None:
     assert [moment_of(v) for v in (1704110400, 1704110400000, "2024-01-01T13:00:00+01:00")] == [noon] * 3
 
 
-def test_ocsf_carries_an_alert_out_and_back(tmp_path: Path) -> None:
-    event = to_ocsf(ALERT)
-    assert {
-        key: event[key] for key in ("class_uid", "type_uid", "category_uid", "activity_id", "severity_id", "time")
-    } == {
-        "class_uid": 2004,
-        "type_uid": 200401,
-        "category_uid": 2,
-        "activity_id": 1,
-        "severity_id": 4,
-        "time": 1741064767089,
-    }
-    assert from_ocsf(json.loads(json.dumps(event))) == ALERT
-    (item,) = readable(read_alerts(lines(tmp_path / "x", event | {"verdict_id": 2}), "ocsf"))
-    assert (item.alert, item.label) == (ALERT, True)
-
-
 def test_our_own_form_carries_an_alert_out_and_back(tmp_path: Path) -> None:
     bare, wrapped = (
         to_json(ALERT),
@@ -269,48 +227,6 @@ def test_a_field_of_ten_megabytes_is_cut_and_says_so(tmp_path: Path) -> None:
     cut, after = readable(iter(items))
     assert cut.alert.activity == "A" * 4_000 + " [cut: 10000000 characters]"
     assert after.alert.uid == "after"
-
-
-@pytest.mark.parametrize(
-    ("change", "fault"),
-    [
-        ({"class_uid": 2001}, "class_uid is 2001"),
-        ({"time": 1e20}, "time must be"),
-        ({"time": None}, "time must be"),
-        ({"finding_info": {"uid": "x"}}, "a title"),
-        ({"finding_info": "x"}, "finding_info is not an object"),
-        ({"finding_info": None}, "a uid"),
-        ({"severity_id": 7}, "severity_id must be 0 to 6 or 99"),
-        ({"evidences": "x"}, "evidences is not a list of objects"),
-        ({"resources": {}}, "resources is not a list of objects"),
-        ({"unmapped": []}, "unmapped is not an object"),
-        ({"metadata": 3}, "metadata is not an object"),
-    ],
-)
-def test_what_is_no_detection_finding_is_refused(change: dict[str, object], fault: str) -> None:
-    with pytest.raises(ValueError, match=fault):
-        from_ocsf(to_ocsf(ALERT) | change)
-
-
-def test_ocsf_fields_that_are_absent_or_empty_are_passed_over() -> None:
-    event = to_ocsf(ALERT) | {"evidences": [], "resources": None, "unmapped": {}, "severity_id": 99, "metadata": {}}
-    alert = from_ocsf(event)
-    assert (alert.entities, alert.raw, alert.severity, alert.product) == (Entities(), {}, Severity.MEDIUM, "unknown")
-
-
-def test_ocsf_what_no_entity_says_stands_among_the_raw_fields() -> None:
-    event = to_ocsf(ALERT)
-    event["evidences"][0]["dst_endpoint"] = {"ip": "203.0.113.66"}
-    event["evidences"].append({"process": {"cmd_line": "mimikatz privilege::debug"}})
-    event["resources"].append({"name": "s3-crown-jewels"})
-    event["observables"] = [{"name": "file.hash", "type_id": 8, "value": "d41d8c"}]
-    raw = from_ocsf(event).raw
-    assert raw == dict(ALERT.raw) | {
-        "evidences.0.dst_endpoint.ip": "203.0.113.66",
-        "evidences.1.process.cmd_line": "mimikatz privilege::debug",
-        "resources.1.name": "s3-crown-jewels",
-        "observables.file.hash": "d41d8c",
-    }
 
 
 def test_every_field_of_our_own_form_is_kept_or_counted(tmp_path: Path) -> None:
