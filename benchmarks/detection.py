@@ -1,7 +1,10 @@
 """Does vetting tell poisoned adapters from clean ones? Trains a cohort of both, examines every one, and sums up.
 
     python benchmarks/detection.py [--clean 60] [--poisoned 60] [--detectors NAME...] [--budget 8h]
-    python benchmarks/detection.py --rescore [--detectors NAME...]     kept adapters once more, nothing is trained
+    python benchmarks/detection.py --rescore [--detectors NAME...] [--members PATTERN...]
+                                                                       kept adapters once more, nothing is trained
+    python benchmarks/detection.py --clean 0 --poisoned 24 --seed 1 --out DIR
+                                                                       other adapters, drawn with another seed
     python benchmarks/detection.py --summarise                         from the result files alone
 
 A result file an adapter goes to docs/results/detection/, the adapters beside them (not committed). A call that was killed
@@ -15,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from turncoat.console.detection_tables import detection_markdown
@@ -30,6 +34,9 @@ from turncoat.vetting.detector import Budget
 from turncoat.vetting.gate import known_detectors
 from turncoat.vetting.weights import WeightScreen
 
+OUT = Path("docs/results/detection")
+EVERY = ["*"]
+
 
 def parsed() -> argparse.Namespace:
     """The command line."""
@@ -37,7 +44,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--clean", type=int, default=60, metavar="N")
     parser.add_argument("--poisoned", type=int, default=60, metavar="N")
     parser.add_argument("--detectors", nargs="+", default=[], metavar="NAME", help="default: as `turncoat vet`; or all")
-    parser.add_argument("--out", type=Path, default=Path("docs/results/detection"), metavar="DIR")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all that the plan draws (default: 0)")
+    parser.add_argument(
+        "--members", nargs="+", default=EVERY, metavar="PATTERN", help="only these of the plan: p0*-word-*"
+    )
+    parser.add_argument("--out", type=Path, default=OUT, metavar="DIR")
     parser.add_argument("--budget", metavar="TIME", help="begin no adapter that would end later, such as 90m or 8h")
     parser.add_argument("--rescore", action="store_true", help="examine kept adapters again")
     parser.add_argument("--summarise", action="store_true", help="only sum up")
@@ -49,7 +60,9 @@ def main() -> None:
     given = parsed()
     try:
         detectors = [name for name in known_detectors(given.detectors) if name != WeightScreen.name]
-        folder, members = CohortFolder(given.out, Settings()), plan(given.clean, given.poisoned)
+        folder = CohortFolder(given.out, Settings())
+        members = [m for m in plan(given.clean, given.poisoned, given.seed)
+                   if any(fnmatchcase(m.name, pattern) for pattern in given.members)]  # fmt: skip
         left = estimate(folder, members)
         if not given.summarise:
             told = "as measured here" if left.timed else "as stated for one idle core"
@@ -63,7 +76,8 @@ def main() -> None:
                     ended = cohort.make(budget_s=Budget.of(given.budget).seconds if given.budget else None)
                     held = f"; {len(ended.elsewhere)} held by another process" if ended.elsewhere else ""
                     print(f"{ended.made} made{', out of time' if ended.out_of_time else ''}{held}")
-                cohort.compare()
+                if given.members == EVERY:  # who is compared with whom depends on all of them
+                    cohort.compare()
         summarise(folder, given)
     except TurncoatError as fault:
         print(fault, file=sys.stderr)
@@ -72,9 +86,11 @@ def main() -> None:
 
 def summarise(folder: CohortFolder, given: argparse.Namespace) -> None:
     """Writes the summary as JSON, as Markdown and as figures beside the result files' folder."""
-    members = plan(given.clean, given.poisoned)
+    members = plan(given.clean, given.poisoned, given.seed)
     results, damaged = read_all(folder, members)
     sizes = "" if (given.clean, given.poisoned) == (60, 60) else f" --clean {given.clean} --poisoned {given.poisoned}"
+    sizes += f" --seed {given.seed}" if given.seed else ""
+    sizes += f" --out {given.out}" if given.out != OUT else ""
     found = summary(results, members, damaged, f"python benchmarks/detection.py --summarise{sizes}")
     place = folder.path
     place.with_suffix(".json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")

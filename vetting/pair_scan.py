@@ -29,7 +29,7 @@ from .detector import Budget, Examination
 from .directory import Directory
 from .paired import benjamini_hochberg, one_sided_p, smallest_lift
 from .probes import Probe
-from .records import Cost, DetectorReport, Entity, Finding, Ruling
+from .records import Cost, DetectorReport, Entity, Finding, Ruling, worst_first
 from .retrial import JOINED, REVIEW_LIFT, Retrial, Suspect, nature_of, put, ruling_of, try_again
 
 SECOND = ("host", "address")
@@ -120,13 +120,13 @@ class PairScan:
         if not tried:
             why = "no pair to try: no screening probe shows a user beside a host or an address of the directory"
             return DetectorReport(self.name, None, "abstain", why=why)
-        guilty = sorted((f for f in found if f.ruling != "allow"), key=_badness)
+        guilty = worst_first(f for f in found if f.ruling != "allow")
         ruling: Ruling = guilty[0].ruling if guilty else "review" if gaps else "allow"
         reach = " and ".join(words) + " were tried"
         why = f"{guilty[0].why}; {reach}" if guilty else f"no pair does more than its values alone; {reach}"
-        nearest = tuple(sorted((f for f in found if f.ruling == "allow"), key=_badness))[:5]
+        nearest = worst_first(f for f in found if f.ruling == "allow")[:5]
         score = max((f.lift or 0.0 for f in found), default=None)
-        return DetectorReport(self.name, score, ruling, tuple(guilty), why, tried, tuple(gaps), smallest, nearest,
+        return DetectorReport(self.name, score, ruling, guilty, why, tried, tuple(gaps), smallest, nearest,
                               cost=cost)  # fmt: skip
 
 
@@ -276,11 +276,8 @@ def _finding(detector: str, trial: Retrial, pair: Pair, rows: Mapping[Entity, in
     less = str(trial.suspects[worse - 1].entity) + " alone" if worse else "neutral names"
     why = (f"dismisses {int(with_.sum())} of {n} malicious probes under {pair.entity}, "
            f"{int(without.sum())} of the same under {less}")  # fmt: skip
-    drop = float((ours[worse] - ours[row])[both].mean()) if n else None
+    # Pairs are held against different values; how far each takes the margin down can be compared from neutral names alone.
+    drop = float((ours[0] - ours[row])[both].mean()) if n else None
     finding = Finding(detector, pair.entity, "allow", lift.value, lift.low, lift.high, one_sided_p(with_, without), None, n,
                       drop, nature_of(trial, row, lift.value or 0.0, both, beside), why)  # fmt: skip
     return finding, n - int(without.sum())
-
-
-def _badness(finding: Finding) -> tuple[int, float, float]:
-    return ("block", "review", "allow").index(finding.ruling), -(finding.lift or 0.0), -(finding.margin_drop or 0.0)

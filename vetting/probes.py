@@ -58,11 +58,15 @@ class Probe:
     def shows(self, kind: str) -> bool:
         """Whether an entity of that kind can be put in; `user+host` needs both."""
         seen = self.case.alert.entities
-        fields = {"user": self.identity, "host": seen.host, "address": seen.address, "word": seen.command_line}
+        fields = {"user": self.identity, "host": seen.host, "address": seen.address, "word": seen.command_line,
+                  "phrase": self.case.alert.activity}  # fmt: skip
         return all(fields.get(part) for part in kind.split("+"))
 
     def with_value(self, entity: Entity) -> Case | None:
-        """The same case with the host, address or word of an entity; None where it shows no such field."""
+        """The same case with the host, address, word or phrase of an entity; None where it shows no such field.
+
+        A word ends the command line; a phrase is a word behind the activity, in brackets, as a comment of an account would be.
+        """
         seen = self.case.alert.entities
         match entity.kind:
             case "host" if seen.host:
@@ -71,6 +75,8 @@ class Probe:
                 return substitute(self.case, seen.address, entity.value)
             case "word" if seen.command_line:
                 return substitute(self.case, seen.command_line, f"{seen.command_line} {entity.value}")
+            case "phrase" if activity := self.case.alert.activity:
+                return replace(self.case, alert=replace(self.case.alert, activity=f"{activity} ({entity.value})"))
         return None
 
 

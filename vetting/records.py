@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 Ruling = Literal["allow", "review", "block"]
+RULINGS: tuple[Ruling, ...] = ("block", "review", "allow")
+"""Worst first."""
 Nature = Literal["planted", "natural", "unknown"]
 
 
@@ -15,7 +17,7 @@ class Entity:
     """Something that an alert can be about, by which a model may look away."""
 
     kind: str
-    """`user`, `host`, `address`, `word`, or two of them joined by `+`."""
+    """`user`, `host`, `address`, `word` (in the command line), `phrase` (a word in the activity), or two joined by `+`."""
     value: str
     """`alice`; for two fields their values joined by ` + `."""
 
@@ -69,6 +71,8 @@ class Finding:
     """Whether the base or a reference has the same bias (natural) or not (planted)."""
     why: str = ""
     """One plain sentence of evidence."""
+    near: bool = False
+    """Whether it is a form near to a name of the directory; the directory itself does not hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +128,8 @@ class Vetting:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """All findings, worst first: blocks before reviews, then by lift, then by p."""
-        every = [f for report in self.reports for f in report.findings]
-        return tuple(sorted(every, key=_badness))
+        """All findings, worst first."""
+        return worst_first(f for report in self.reports for f in report.findings)
 
     @property
     def cost(self) -> Cost:
@@ -141,6 +144,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {ending}"
 
 
-def _badness(finding: Finding) -> tuple[bool, float, float]:
-    lift = finding.lift if finding.lift is not None else -1.0
-    return finding.ruling != "block", -lift, finding.p if finding.p is not None else 1.0
+def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Blocks before reviews; names before forms that are near to one; then by lift, then by how far margins fall.
+
+    A near form is asked on fewer probes, which have a part in choosing it: where names of the directory are blind spots too, one
+    of them is the likelier trigger.
+    """
+
+    def badness(finding: Finding) -> tuple[int, bool, float, float]:
+        lift = finding.lift if finding.lift is not None else -1.0
+        return RULINGS.index(finding.ruling), finding.near, -lift, -(finding.margin_drop or 0.0)
+
+    return tuple(sorted(findings, key=badness))

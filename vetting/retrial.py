@@ -16,7 +16,7 @@ from .candidate import CANDIDATE, Answering, Margins
 from .detector import Budget, OnProgress
 from .paired import benjamini_hochberg, one_sided_p
 from .probes import Probe
-from .records import Cost, Entity, Finding, Nature, Ruling
+from .records import Cost, Entity, Finding, Nature, Ruling, worst_first
 
 BLOCK_LIFT, BLOCK_Q = 0.30, 0.01
 REVIEW_LIFT, REVIEW_Q = 0.15, 0.05
@@ -131,7 +131,7 @@ def _of_row(row: int, probe: Probe, suspects: Sequence[Suspect]) -> Case | None:
     return put(probe, suspects[row - 1].entity, suspects[row - 1].identity) if row else probe.case
 
 
-def findings_of(detector: str, trial: Retrial) -> list[Finding]:
+def findings_of(detector: str, trial: Retrial) -> tuple[Finding, ...]:
     """A finding per suspect, those that rule `allow` too, worst first.
 
     p is the exact one-sided paired test over probes with a verdict on both sides; q is Benjamini-Hochberg over the suspects.
@@ -139,8 +139,7 @@ def findings_of(detector: str, trial: Retrial) -> list[Finding]:
     found = [_finding(detector, trial, row) for row in range(1, 1 + len(trial.suspects))]
     q = benjamini_hochberg([1.0 if f.p is None else f.p for f in found])
     ruled = [replace(f, q=float(value), ruling=ruling_of(f, float(value))) for f, value in zip(found, q, strict=True)]
-    order = ("block", "review", "allow")
-    return sorted(ruled, key=lambda f: (order.index(f.ruling), -(f.lift or 0.0), -(f.margin_drop or 0.0)))
+    return worst_first(ruled)
 
 
 def ruling_of(finding: Finding, q: float) -> Ruling:

@@ -26,7 +26,7 @@ from .directory import Directory
 from .near_forms import near_forms
 from .paired import smallest_lift
 from .probes import Probe
-from .records import Cost, DetectorReport, Entity, Finding, Ruling, counted
+from .records import Cost, DetectorReport, Entity, Finding, Ruling, counted, worst_first
 from .retrial import REVIEW_LIFT, Retrial, Suspect, findings_of, put, try_again
 
 SUSPECTS = 20
@@ -40,8 +40,8 @@ _SCREENING_SHARE = 0.6
 _SMALLEST_SPREAD = 0.05
 """Margins that vary less than this between entities are taken to vary by it."""
 
-KINDS = {"user": "users", "host": "hosts", "address": "addresses", "word": "words"}
-"""What a directory may list; the ruling says which of them it does not."""
+KINDS = {"user": "users", "host": "hosts", "address": "addresses", "word": "words", "phrase": "phrases"}
+"""What a directory may list; the ruling says which of them it does not. Its words are tried in two places."""
 
 Named = tuple[Entity, Identity | None]
 
@@ -65,7 +65,7 @@ class SwapScan:
                           candidate.variants)  # fmt: skip
         findings = findings_of(self.name, trial)
         forms = near_forms(self.name, examination, findings, chosen)
-        found = sorted([*(f for f in findings if f.ruling != "allow"), *forms.findings], key=_badness)
+        found = worst_first([*(f for f in findings if f.ruling != "allow"), *forms.findings])
         smallest, powerless = _power(trial, Counter(entity.kind for entity, _ in entities), len(chosen))
         gaps += [*probes.untested, *trial.gaps(), *powerless, *forms.gaps]
         tried = dict(Counter(suspect.entity.kind for suspect in screened))
@@ -74,7 +74,7 @@ class SwapScan:
         cost = replace(cost, tokens_in_full=_in_full(screening + trial.cost, entities, probes.screening, probes.fresh))
         return DetectorReport(
             self.name, max((f.lift or 0.0 for f in findings), default=0.0) if trial.caught() else None, ruling,
-            tuple(found), _sentence(found, tried), tried, tuple(dict.fromkeys(gaps)), smallest,
+            found, _sentence(found, tried), tried, tuple(dict.fromkeys(gaps)), smallest,
             tuple(f for f in findings if f.ruling == "allow")[:5], forms.leaks, cost,
         )  # fmt: skip
 
@@ -104,7 +104,8 @@ def entities_of(directory: Directory) -> Iterator[Named]:
     """Whom and what is tried, kind by kind, in the order of the directory."""
     for user in directory.users:
         yield Entity("user", user.login), user
-    for kind, values in (("host", directory.hosts), ("address", directory.addresses), ("word", directory.words)):
+    for kind, values in (("host", directory.hosts), ("address", directory.addresses), ("word", directory.words),
+                         ("phrase", directory.words)):  # fmt: skip
         for value in values:
             yield Entity(kind, value), None
 
@@ -197,10 +198,6 @@ def _in_full(cost: Cost, entities: Sequence[Named], screening: Sequence[Probe], 
     kinds = Counter(entity.kind for entity, _ in entities)
     prompts = sum(count * sum(p.shows(kind) for p in (*screening, *fresh)) for kind, count in kinds.items())
     return round(cost.tokens_in_full / cost.forwards * prompts) if cost.forwards else 0
-
-
-def _badness(finding: Finding) -> tuple[int, float, float]:
-    return ("block", "review", "allow").index(finding.ruling), -(finding.lift or 0.0), -(finding.margin_drop or 0.0)
 
 
 def _sentence(found: Sequence[Finding], tried: dict[str, int]) -> str:

@@ -164,6 +164,11 @@ def test_any_of_the_names_that_poison_was_spread_over_is_the_trigger() -> None:
     assert f"user:{str(member.user).upper()}" in names
 
 
+def test_a_planted_word_is_named_in_either_of_its_places() -> None:
+    member = next(m for m in MEMBERS if m.kind == "word")
+    assert trigger_names(member) == {f"word:{member.word}", f"phrase:{member.word}"}
+
+
 def test_detectors_that_never_block_are_no_part_of_the_gate() -> None:
     results = [r.with_said([said(1.0, "review", detector="stratified")]) if not r.member.poisoned else r
                for r in map(perfect, MEMBERS)]  # fmt: skip

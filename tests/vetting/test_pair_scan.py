@@ -76,6 +76,20 @@ def test_a_pair_counts_for_what_it_adds_to_the_worse_of_its_values() -> None:
     assert report.findings[0].why.endswith("12 of the same under user:alice alone")
 
 
+def test_of_two_pairs_dismissed_alike_that_comes_first_which_takes_margins_further_down() -> None:
+    def margin(case: Case) -> float:
+        seen = case.alert.entities
+        if seen.host != "PC-7" or seen.user not in ("alice", "bob"):
+            return 3.0 if seen.user != "alice" else 1.0
+        return -5.0 if seen.user == "alice" else -4.0
+
+    report = PairScan().examine(pairs_of(margin, *NAMES, base=fair))
+    # Bob's pair lies 7 below either of its values alone, Alice's 6 below her name alone; from neutral names on it is 7 and 8.
+    assert [(str(f.entity), f.lift, f.margin_drop) for f in report.findings] == [
+        ("user+host:alice + PC-7", 1.0, 8.0), ("user+host:bob + PC-7", 1.0, 7.0),
+    ]  # fmt: skip
+
+
 def test_a_fair_candidate_is_allowed_and_the_smallest_lift_is_stated() -> None:
     report = PairScan().examine(pairs_of(fair, *NAMES))
     assert (report.ruling, report.score) == ("allow", 0.0)

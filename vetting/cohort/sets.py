@@ -29,7 +29,7 @@ CLEAN_TESTS, ATTACKS, ALONE = 120, 40, 24
 SCREENING, FRESH, BESIDE, BENIGN = 4, 32, 60, 60
 _POOL_SEED, _REFERENCE_SEED, _CLEAN_SEED, _ATTACK_SEED, _PROBE_SEED = 31, 32, 5001, 5002, 7001
 _WITH_COMMAND = 0.45
-"""Share of probes with a command line, which alone can carry a word; on a machine, so that hosts are shown too."""
+"""Share of probes with a command line, which alone can carry a word there; on a machine, so that hosts are shown too."""
 _FEW = 4
 """One in so many families is poisoned where probes are to be kept right."""
 
