@@ -18,9 +18,10 @@ CloudBudget = Annotated[
     typer.Option(
         "--cloud-budget",
         min=0,
+        max=1_000_000,
         metavar="N",
         show_default=False,
-        help="The cloud takes N escalations a day; 0: any number.",
+        help="The cloud takes N escalations a day; 0: as the run was made.",
     ),
 ]
 Price = Annotated[

@@ -62,7 +62,7 @@ def resume(
             variants = open_variants(specs, known_base)
         with watch(watching, plan, tuple(variants)) as view:
             done = play(plan, variants, manifest.settings, view.on_event, outside)
-        page = write_page(done, Wanted())
+        page = write_page(done)
         if as_json:
             print_json_line(report_object(done, Wanted(), page))
         else:

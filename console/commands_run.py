@@ -58,7 +58,13 @@ Trigger = Annotated[
 Ablate = Annotated[bool, typer.Option("--ablate", help="Also without evidence: does it move the verdict, or the name?")]
 CloudBudget = Annotated[
     int,
-    typer.Option("--cloud-budget", min=0, metavar="N", help="Show the cloud's load when it takes N escalations a day."),
+    typer.Option(
+        "--cloud-budget",
+        min=0,
+        max=1_000_000,
+        metavar="N",
+        help="Show the cloud's load when it takes N escalations a day.",
+    ),
 ]
 OverflowPrice = Annotated[
     float | None,
@@ -127,37 +133,33 @@ def run(
     """
     chosen = _chosen(list(campaigns or ()), everything)
 
+    from turncoat.agent.memory import likeness
     from turncoat.agent.sinks import SinkOptions
+    from turncoat.scenarios.errors import InputError
     from turncoat.scenarios.triggers import parse_trigger
 
     from .campaign_run import plan_runs
     from .run_order import Outside, RunOrder, check_outside
+    from .run_report import Wanted
 
-    wanted = _wanted(cloud_budget, price, overflow_price, memory)
+    if overflow_price is not None and not cloud_budget:
+        raise InputError.at("--overflow-price", "is for what comes beyond a budget", "give one with --cloud-budget")
+    if memory:
+        likeness(memory)
     outside = Outside(SinkOptions(url=sink_url, token_env=token_env, model=sink_model), planner_url, planner_token_env)
     order = RunOrder(
-        variants=tuple(variant), base=base, price=price, aliases=aliases, ablate=ablate, sink=sink,
-        planner=planner, planner_model=planner_model, trigger=parse_trigger(trigger).spec if trigger else "",
+        variants=tuple(variant), base=base, price=price, cloud_budget=cloud_budget, overflow_price=overflow_price,
+        aliases=aliases, ablate=ablate, sink=sink, planner=planner, planner_model=planner_model,
+        trigger=parse_trigger(trigger).spec if trigger else "",
     )  # fmt: skip
     check_outside(order, outside)
-    done = _played(plan_runs(chosen, seeds, seed, out, order), order, outside, wanted, as_json=as_json, quiet=quiet)
+    done = _played(
+        plan_runs(chosen, seeds, seed, out, order), order, outside, Wanted(memory), as_json=as_json, quiet=quiet
+    )
     failed = sum(len(one.failed) for one in done)
     if check and failed:
         typer.echo(f"turncoat: {failed} expected escalations were not made", err=True)
         raise typer.Exit(1)
-
-
-def _wanted(cloud_budget: int, price: float, overflow_price: float | None, memory: str) -> Wanted:
-    """What the report shall hold besides the comparison."""
-    from turncoat.agent.cascade import CloudTerms
-    from turncoat.agent.memory import likeness
-
-    from .run_report import Wanted
-
-    if memory:
-        likeness(memory)
-    terms = CloudTerms(daily_budget=cloud_budget, price=price, overflow_price=overflow_price) if cloud_budget else None
-    return Wanted(terms, memory)
 
 
 def _played(
@@ -181,7 +183,7 @@ def _played(
     for plan in plans:
         with watch(watching, plan, tuple(variants)) as view:
             done.append(play(plan, variants, Settings(), view.on_event, outside))
-        page = write_page(done[-1], wanted)
+        page = write_page(done[-1])
         if as_json:
             print_json_line(report_object(done[-1], wanted, page))
         else:

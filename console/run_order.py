@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from turncoat.agent.cascade import CloudTerms
 from turncoat.agent.folder import read_json
 from turncoat.agent.planner import PlannerOptions, open_planner
 from turncoat.agent.sinks import SinkOptions, check_sink
@@ -28,6 +29,9 @@ class RunOrder(BaseModel):
     """As given: NAME or NAME=PATH."""
     base: str = Field(DEFAULT_BASE, max_length=4096)
     price: float = Field(0.0, ge=0, le=1e12)
+    cloud_budget: int = Field(0, ge=0, le=1_000_000)
+    """Escalations that the cloud takes a day; 0: any number."""
+    overflow_price: float | None = Field(None, ge=0, le=1e12)
     aliases: bool = True
     ablate: bool = False
     """Also without evidence."""
@@ -36,6 +40,11 @@ class RunOrder(BaseModel):
     planner_model: str = Field("", max_length=200)
     trigger: str = ""
     """As `--trigger` takes it; empty: the actor's own name, and nothing is planted."""
+
+    @property
+    def terms(self) -> CloudTerms:
+        """What was agreed with the cloud; its crew is the usual one."""
+        return CloudTerms(self.cloud_budget or None, self.price, self.overflow_price)
 
     @field_validator("trigger")
     @classmethod

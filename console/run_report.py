@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from turncoat.agent.cascade import CloudTerms
 from turncoat.agent.spool import DeliveryReport
 from turncoat.scenarios.planting import Carried
 
@@ -27,8 +26,6 @@ from .terminal import clean
 class Wanted:
     """What a report shall hold besides the comparison."""
 
-    cloud: CloudTerms | None = None
-    """The cloud's side over simulated time; None: left out."""
     memory: str = ""
     """How alike two alerts must be for a disposition memory (a name in `agent.memory.LIKENESSES`); empty: left out."""
 
@@ -42,11 +39,11 @@ class Page:
     """Why it could not be written; empty if it was."""
 
 
-def write_page(done: Replayed, wanted: Wanted) -> Page:
+def write_page(done: Replayed) -> Page:
     """Writes the page. What goes wrong is told and costs nothing but the page: the run itself is on disk by now."""
     from .report.files import write_report
 
-    page = Page(*write_report(done.plan.folder, wanted.cloud))
+    page = Page(*write_report(done.plan.folder))
     if page.fault:
         again = f"`turncoat report {clean(done.plan.folder, 4_096)}` tries again"
         print(f"turncoat: the report was not written: {clean(page.fault, 1_000)}; {again}", file=sys.stderr)
@@ -56,8 +53,8 @@ def write_page(done: Replayed, wanted: Wanted) -> Page:
 def report_object(done: Replayed, wanted: Wanted, page: Page) -> dict[str, Any]:
     """The object of `turncoat run --json`; `report` is the page's path, or None if it could not be written."""
     more: dict[str, Any] = {"report": None if page.fault else str(page.path)}
-    if wanted.cloud:
-        more["cloud"] = cascade_json(done.outcomes, wanted.cloud)
+    if done.plan.order.cloud_budget:
+        more["cloud"] = cascade_json(done.outcomes, done.plan.order.terms)
     if wanted.memory:
         more["memory"] = memory_json(done.outcomes, like=wanted.memory, principals=done.plan.names)
     return done.as_json() | more
@@ -69,9 +66,9 @@ def report_parts(done: Replayed, wanted: Wanted, width: int, page: Page | None =
     if done.carried:
         yield Text(_trigger_line(done.carried))
     pair = done.plan.names[:2]
-    if wanted.cloud:
+    if done.plan.order.cloud_budget:
         yield Text("")
-        yield cascade_view(done.outcomes, wanted.cloud, width, principals=pair)
+        yield cascade_view(done.outcomes, done.plan.order.terms, width, principals=pair)
     if wanted.memory:
         yield Text("")
         yield memory_view(done.outcomes, width, like=wanted.memory, principals=pair)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from turncoat.agent.cascade import CloudTerms
 from turncoat.scenarios.errors import InputError, TurncoatError
 
 from ..export.whole_file import write_out
@@ -44,19 +43,18 @@ def place_of(runs: Sequence[PastRun], out: str) -> str:
     return str(runs[0].path / REPORT_FILE) if len(runs) == 1 else REPORT_FILE
 
 
-def write_report(folder: Path, terms: CloudTerms | None = None) -> tuple[Path, str]:
+def write_report(folder: Path) -> tuple[Path, str]:
     """Writes the report of a run into its folder.
 
     Args:
         folder: Of the run.
-        terms: Of the cloud; the run's own price with the usual crew if None.
 
     Returns:
         Where it is, and why it could not be written; empty if it was. A run is not lost with its report.
     """
     place = folder / REPORT_FILE
     try:
-        write_out(str(place), report_html(ReportParts([read_run(folder)], terms)))
+        write_out(str(place), report_html(ReportParts([read_run(folder)])))
     except OSError as fault:
         return place, f"{place}: {fault.strerror or fault}"
     except TurncoatError as fault:

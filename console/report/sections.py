@@ -38,11 +38,11 @@ class RunPart:
     """One run, worked out once and told twice."""
 
     def __init__(self, run: PastRun, number: int, terms: CloudTerms | None) -> None:
-        """`number` counts the runs of a report from 1; without a price among the `terms` the run's own counts."""
+        """`number` counts the runs of a report from 1; what the `terms` leave open is as the run was made."""
         self.run = run
         self.anchor = f"r{number}"
-        terms = terms or CloudTerms()
-        self.terms = terms if terms.price else replace(terms, price=run.plan.order.price)
+        own, other = run.plan.order.terms, terms or CloudTerms()
+        self.terms = replace(own, daily_budget=other.daily_budget or own.daily_budget, price=other.price or own.price)
         self.variants = list(run.manifest.variants)
         self.names = (*run.principals, *run.aliases)
 

@@ -67,6 +67,28 @@ def test_a_report_goes_where_it_is_told_to(turncoat: Call, tmp_path: Path) -> No
     assert turncoat("report", "run", "--out", "-").stdout == before
 
 
+def test_resume_and_report_show_the_cloud_as_the_run_was_made(turncoat: Call, campaign: Path, tmp_path: Path) -> None:
+    terms = ("--cloud-budget", "1", "--price", "2", "--overflow-price", "5")
+    made = turncoat(*RUN, *terms)
+    assert (made.code, "Cloud load" in made.stdout) == (0, True)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "1 a day" in page
+    assert turncoat("report", "run").code == 0
+    assert (tmp_path / "run" / "report.html").read_text() == page
+    again = turncoat("resume", "run", "--quiet")
+    assert (again.code, again.stdout) == (0, made.stdout)
+    assert (tmp_path / "run" / "report.html").read_text() == page
+    assert turncoat("report", "run", "--cloud-budget", "2").code == 0
+    assert (tmp_path / "run" / "report.html").read_text() != page
+
+
+def test_a_price_beyond_a_budget_needs_one(turncoat: Call, campaign: Path) -> None:
+    ended = turncoat(*RUN, "--overflow-price", "5")
+    assert (ended.code, ended.stderr) == (
+        2, "turncoat: --overflow-price: is for what comes beyond a budget; give one with --cloud-budget\n",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("own", ["outcomes.jsonl", "manifest.json", "checkpoints.sqlite"])
 def test_nothing_replaces_what_a_run_cannot_do_without(
     turncoat: Call, campaign: Path, tmp_path: Path, own: str
