@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from turncoat.scenarios.errors import RunError
-from turncoat.scenarios.formats.splitting import MAX_BATCH_BYTES, Spot
+from turncoat.scenarios.formats.splitting import CHUNK_BYTES, MAX_BATCH_BYTES, Spot
 
 from .journal import parse_object
 
@@ -18,12 +18,16 @@ _MAX_HEAD_BYTES = 256
 
 
 class Pending:
-    """A file with a head, which says where in which stream it begins, and the bytes as they were read."""
+    """A file with a head, which says where in which stream it begins, and the bytes as they were read.
+
+    Beside it lies a file as long as one chunk, which means nothing: on a disk that has become full it makes way for what was
+    just read.
+    """
 
     def __init__(self, path: Path) -> None:
         """Touches nothing: for a source that is a file there never is one."""
         self._path = path
-        self._fd = -1
+        self._fd = self._room = -1
         self._generation, self._base, self._head = -1, 0, 0
 
     def leftover(self, spot: Spot) -> bytes:
@@ -53,12 +57,25 @@ class Pending:
         fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         _write(fd, head + leftover)
         os.replace(part, self._path)
-        self.close()
+        if self._fd >= 0:
+            os.close(self._fd)
+        if self._room < 0:
+            self._room = _room(self._path.with_name(f"{self._path.name}.room"))
         self._fd, self._generation, self._base, self._head = fd, spot.generation, spot.offset, len(head)
 
     def keep(self, chunk: bytes) -> None:
-        """Adds what was just read."""
-        _write(self._fd, chunk)
+        """Adds what was just read, a chunk at most.
+
+        Raises:
+            OSError: The disk is full. The chunk is kept all the same, but the next one would be lost: read no more.
+        """
+        at = os.fstat(self._fd).st_size
+        try:
+            _write(self._fd, chunk)
+        except OSError:
+            os.ftruncate(self._room, 0)
+            _write(self._fd, chunk[os.fstat(self._fd).st_size - at :])
+            raise
 
     def pass_over(self, spot: Spot) -> None:
         """Lets go of what lies before a place, as soon as it is worth it."""
@@ -72,9 +89,22 @@ class Pending:
             self.begin(spot, os.pread(self._fd, size - at, at))
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        for fd in (self._fd, self._room):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._room = -1
+
+
+def _room(path: Path) -> int:
+    """Takes up the disk space of a chunk. Raises OSError where there is none."""
+    path.unlink(missing_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        os.posix_fallocate(fd, 0, CHUNK_BYTES)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 def _write(fd: int, content: bytes) -> None:
