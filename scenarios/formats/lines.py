@@ -13,6 +13,7 @@ from .flatten import bounded
 from .records import LabelledAlert
 
 MAX_LINE_BYTES = 16 << 20
+_MEND = "mend the line or leave it out"
 
 
 class _Refused(ValueError):
@@ -48,7 +49,10 @@ def parse_line(line: bytes, place: str, parse: Callable[[Any, str], LabelledAler
     except RecursionError:
         return Mistake(place, "nested too deeply", "flatten the object")
     except ValueError as error:
-        return Mistake(place, bounded(" ".join(str(error).split()), 300), "mend the line or leave it out")
+        # An array, or one object over many lines: what exports and pretty-printers write.
+        spread_out = line.lstrip()[:1] == b"[" or line.strip() == b"{"
+        cure = "write one object a line, as `jq -c` does (of an array, `jq -c .[]`)" if spread_out else _MEND
+        return Mistake(place, bounded(" ".join(str(error).split()), 300), cure)
 
 
 def strict_json(text: bytes) -> Any:

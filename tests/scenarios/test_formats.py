@@ -283,3 +283,12 @@ def test_every_real_rule_is_read() -> None:
     )
     assert len({item.alert.uid for item in alerts}) == 2315
     assert all(len(value) <= 300 for item in alerts for value in item.alert.raw.values())
+
+
+@pytest.mark.parametrize("text", ['[{"uid": "1"}]', '[\n{"uid": "1"}\n]', '{\n "uid": "1"\n}'])
+def test_an_array_or_an_object_over_many_lines_is_told_how_to_become_lines(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "alerts.json"
+    path.write_text(text)
+    first = next(iter(read_alerts(path, "jsonl")))
+    assert isinstance(first, Mistake)
+    assert first.cure == "write one object a line, as `jq -c` does (of an array, `jq -c .[]`)"
