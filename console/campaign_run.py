@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -154,7 +155,21 @@ def play(
     """Replays, scores, compares, and writes `comparison.json` and `comparison.csv` beside the rows.
 
     The ablation escalates to a queue of its own, never to the sink of the run.
+
+    Raises:
+        KeyboardInterrupt: Says how to go on.
     """
+    try:
+        return _played(plan, variants, settings, on_event, outside)
+    except KeyboardInterrupt as stopped:
+        if not (plan.folder / ORDER_FILE).exists():
+            raise
+        raise KeyboardInterrupt(f"`turncoat resume {shlex.quote(str(plan.folder))}` goes on where it was") from stopped
+
+
+def _played(
+    plan: Plan, variants: Mapping[str, AlertClassifier], settings: Settings, on_event: OnEvent, outside: Outside | None
+) -> Replayed:
     streams, truths = plan.streams()
     order, outside = plan.order, outside or Outside()
     with closing(open_planner(order.planner, outside.planner_of(order))) as planner:

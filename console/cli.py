@@ -103,8 +103,9 @@ def _run(arguments: list[str]) -> int:
         return 0
     except typer.Exit as ended:
         return ended.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return _say("stopped; the same command with the same folder goes on where it was", EXIT_INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort) as ended:
+        how = str(ended) or "the same command with the same folder goes on where it was"
+        return _say(f"stopped; {how}", EXIT_INTERRUPTED)
     except BrokenPipeError:
         return EXIT_PIPE
     except TurncoatError as error:

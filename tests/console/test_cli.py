@@ -200,9 +200,9 @@ def test_ctrl_c_exits_with_130_and_the_run_goes_on_later(turncoat: Call, tmp_pat
     started.send_signal(signal.SIGINT)
     _, errors = started.communicate(timeout=60)
     assert (started.returncode, "Traceback" in errors) == (130, False)
-    assert errors == "turncoat: stopped; the same command with the same folder goes on where it was\n"
+    assert errors == "turncoat: stopped; `turncoat resume here` goes on where it was\n"
     done = (tmp_path / "here" / "outcomes.jsonl").read_text().splitlines()
-    assert turncoat(*arguments, "--quiet").code == 0
+    assert turncoat("resume", "here", "--quiet").code == 0
     rows = (tmp_path / "here" / "outcomes.jsonl").read_text().splitlines()
     assert rows[: len(done) - 1] == done[:-1]
     assert len(rows) > len(done)

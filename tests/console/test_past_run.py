@@ -180,3 +180,13 @@ def test_a_killed_run_is_finished_by_resume_with_the_same_decisions(tmp_path: Pa
     subprocess.run([*again, "--json"], check=True, stdout=subprocess.DEVNULL)
     for name in ("outcomes.jsonl", "queue.jsonl", "comparison.json"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_run_that_is_broken_off_says_how_it_goes_on(tmp_path: Path) -> None:
+    def broken_off(event: object) -> None:
+        raise KeyboardInterrupt
+
+    plan = Plan(small(), 5, tmp_path / "my run", RunOrder(variants=tuple(VARIANTS)))
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        play(plan, VARIANTS, Settings(), broken_off)
+    assert str(stopped.value) == f"`turncoat resume '{tmp_path / 'my run'}'` goes on where it was"
