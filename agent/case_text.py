@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Any
 
 from turncoat.scenarios.records import Alert
 from turncoat.tools.records import Evidence
+
+from .plain_text import bounded
 
 _TEXT_CHARACTERS = 2000
 _FIELDS = 40
@@ -37,14 +38,9 @@ def case_text(alert: Alert, evidence: Sequence[Evidence], *, for_planning: bool 
         "fields": dict(islice(alert.raw.items(), _FIELDS)),
         "evidence": [{name: getattr(one, name) for name in told} for one in evidence[:_EVIDENCE]],
     }
-    return json.dumps(_bounded(case)).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _bounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_bounded(str(name)): _bounded(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_bounded(part) for part in value]
-    if isinstance(value, str):
-        return value if len(value) <= _TEXT_CHARACTERS else value[: _TEXT_CHARACTERS - 1] + "…"
-    return value
+    return (
+        json.dumps(bounded(case, _TEXT_CHARACTERS))
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+        .replace("&", "\\u0026")
+    )

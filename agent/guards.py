@@ -12,6 +12,7 @@ from datetime import datetime
 
 from turncoat.models.classifier import Case, Verdict
 
+from .plain_text import error_line
 from .policy import EscalationPolicy
 from .records import ACTIONS, Decision
 
@@ -82,14 +83,7 @@ def decide_guarded(policy: EscalationPolicy, case: Case, verdict: Verdict | None
     try:
         decision = policy.decide(case, verdict, at)
     except Exception as error:  # whatever a policy raises, the alert must not be lost
-        return force_escalation(f"policy {policy.name} failed: {one_line(error)}", at)
+        return force_escalation(f"policy {policy.name} failed: {error_line(error)}", at)
     if not isinstance(decision, Decision) or decision.action not in ACTIONS:
         return force_escalation(f"policy {policy.name} gave no decision", at)
     return bar_dismissal(decision, case.context.failed_tools)
-
-
-def one_line(error: Exception, limit: int = 200) -> str:
-    """The kind of an error and what it says, shortened: an error may quote an alert, and alerts are hostile."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -16,7 +16,8 @@ from turncoat.scenarios.records import Alert, AlertStream
 from turncoat.tools.records import Context, Evidence
 
 from .course import Course, PlannedState, course_of, plain_course
-from .guards import decide_guarded, one_line, unusable, worth_more_evidence
+from .guards import decide_guarded, unusable, worth_more_evidence
+from .plain_text import error_line
 from .planner import PLANNER, PLAYBOOK, Plan, Planner, PlannerFault, PlaybookPlanner, Question
 from .policy import EscalationPolicy
 from .records import Settings
@@ -168,7 +169,7 @@ class Nodes:
             verdict = answers[0] if len(answers) == 1 else None
             fault = unusable(verdict)
         except Exception as error:
-            verdict, fault = None, f"the classifier failed: {one_line(error)}"
+            verdict, fault = None, f"the classifier failed: {error_line(error)}"
         plain = None if fault or verdict is None else plain_verdict(verdict)
         return State(verdict=plain, verdicts=state["verdicts"] + 1, fault=fault)
 

@@ -19,9 +19,9 @@ from .backoff import Again, Backoff
 from .case_text import case_text
 from .journal import Journal
 from .outbound import NoReply, Outbound, Reply, checked_url
+from .plain_text import one_line
 from .queue_sink import QueueSink, digest_of, digests_in
 from .records import Investigation
-from .spool import one_line
 from .webhook import answered
 
 MAX_TOKENS = 400

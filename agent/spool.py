@@ -23,6 +23,7 @@ from typing import Any, Literal
 from turncoat.scenarios.errors import RunError
 
 from .journal import parse_object
+from .plain_text import one_line
 
 MAX_FILE_BYTES = 1 << 30
 MAX_PAYLOAD_BYTES = 1 << 22
@@ -159,7 +160,7 @@ class Spool:
                 "NORMAL",
                 "UPDATE parcels SET state = ?1, attempts = min(attempts + ?2, 1000000000), last_error = ?3,"
                 " payload = CASE ?1 WHEN 'delivered' THEN '{}' ELSE payload END WHERE seq = ?4 AND state = 'queued'",
-                (state, attempts, one_line(error), parcel.seq),
+                (state, attempts, one_line(error, MAX_ERROR_CHARACTERS), parcel.seq),
             )
             self._counts["queued"] -= done
             self._counts[state] += done
@@ -177,7 +178,10 @@ class Spool:
             except sqlite3.Error as fault:
                 raise self._trouble(fault) from fault
             counts = dict(self._counts)
-        left = tuple(Undelivered(key, state, attempts, one_line(error)) for key, state, attempts, error in rows)
+        left = tuple(
+            Undelivered(key, state, attempts, one_line(error, MAX_ERROR_CHARACTERS))
+            for key, state, attempts, error in rows
+        )
         return DeliveryReport(counts["delivered"], counts["queued"], counts["undeliverable"], left)
 
     def close(self) -> None:
@@ -200,7 +204,7 @@ class Spool:
             raise RunError(f"{self.path}: not a spool of turncoat; choose another folder")
         # Checks the constraints of every row too.
         if (fault := ask("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
-            raise RunError(f"{self.path}: {one_line(str(fault))}; was the file changed by hand?")
+            raise RunError(f"{self.path}: {one_line(str(fault), MAX_ERROR_CHARACTERS)}; was the file changed by hand?")
         identities = [row[0] for row in ask("SELECT identity FROM spool LIMIT 2")]
         if len(identities) != 1 or not _IDENTITY.fullmatch(str(identities[0])):
             raise RunError(f"{self.path}: has no identity of its own; was the file changed by hand?")
@@ -211,7 +215,7 @@ class Spool:
         return {"queued": 0, "delivered": 0, "undeliverable": 0} | dict(rows)
 
     def _trouble(self, fault: sqlite3.Error) -> RunError:
-        text = one_line(str(fault))
+        text = one_line(str(fault), MAX_ERROR_CHARACTERS)
         cure = "free some space, or choose another folder"
         if "locked" in text:
             cure = "another process delivers from it; let that end first"
@@ -226,12 +230,6 @@ def read_report(path: Path) -> DeliveryReport | None:
         return None
     with closing(Spool(path)) as spool:
         return spool.report()
-
-
-def one_line(text: str) -> str:
-    """Printable, on one line, at most `MAX_ERROR_CHARACTERS` long."""
-    shown = "".join(c if c.isprintable() else "?" for c in " ".join(text[: 4 * MAX_ERROR_CHARACTERS].split()))
-    return shown if len(shown) <= MAX_ERROR_CHARACTERS else shown[: MAX_ERROR_CHARACTERS - 1] + "…"
 
 
 def _make(path: Path) -> None:

@@ -18,8 +18,9 @@ from turncoat.models.classifier import AlertClassifier, Case, Verdict
 from turncoat.scenarios.records import Alert
 from turncoat.tools.records import Context
 
-from .guards import one_line, worth_more_evidence
+from .guards import worth_more_evidence
 from .nodes import Desk, evidence_left, foreseeable, gather_round
+from .plain_text import error_line
 
 
 @runtime_checkable
@@ -114,7 +115,7 @@ def ask_together(variants: Mapping[str, AlertClassifier], asked: Sequence[tuple[
         try:
             variants.warm([(foreseen.variant, case) for foreseen, case in asked])
         except Exception as error:
-            trouble = one_line(error)
+            trouble = error_line(error)
     by_owner: dict[Foreseen, list[Case]] = {}
     for foreseen, case in asked:
         by_owner.setdefault(foreseen, []).append(case)
@@ -122,5 +123,5 @@ def ask_together(variants: Mapping[str, AlertClassifier], asked: Sequence[tuple[
         try:
             foreseen.foresee(cases)
         except Exception as error:
-            trouble = one_line(error)
+            trouble = error_line(error)
     return trouble

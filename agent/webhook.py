@@ -34,6 +34,7 @@ from turncoat.scenarios.records import Alert
 
 from .backoff import Again, Backoff
 from .outbound import NoReply, Outbound
+from .plain_text import bounded
 from .queue_sink import escalation
 from .records import Investigation
 from .spool import DeliveryReport, Parcel, Spool
@@ -271,16 +272,4 @@ def payload(key: str, alert: Alert, investigation: Investigation) -> dict[str, A
     """
     row = {"format": FORMAT, "key": key, **escalation(alert, investigation)}
     row["evidence"] = row["evidence"][:_EVIDENCE]
-    return {name: _bounded(value) for name, value in row.items()}
-
-
-def _bounded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_bounded(part) for part in value]
-    if isinstance(value, dict):
-        return {_bounded(name): _bounded(part) for name, part in value.items()}
-    if not isinstance(value, str):
-        return value
-    cut = value if len(value) <= _TEXT_CHARACTERS else value[: _TEXT_CHARACTERS - 1] + "…"
-    # Half a surrogate pair is no character, and databases refuse NUL.
-    return "".join("\ufffd" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in cut)
+    return {name: bounded(value, _TEXT_CHARACTERS) for name, value in row.items()}

@@ -127,7 +127,8 @@ def _table(title: str, heads: tuple[str, ...], rows: list[list[str]]) -> Table:
     table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
                   show_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
     for number, head in enumerate(heads):
-        table.add_column(head, overflow="fold" if number == 0 else "ellipsis", no_wrap=number != 0)
+        table.add_column(head, overflow="fold" if number == 0 else "ellipsis", no_wrap=number != 0,
+                         min_width=len(head) if number == 0 else None)  # fmt: skip
     before = ""
     for first, *others in rows:
         table.add_row(Text(clean("" if first == before else first), style="bold"), *(Text(clean(c)) for c in others))

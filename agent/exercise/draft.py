@@ -17,9 +17,9 @@ from turncoat.scenarios.vocabulary import Line, Text
 from turncoat.scenarios.whole_file import write_whole
 
 from .after_action import AfterAction, Rating, Times
+from .records import ROLE_NAMES
 
 DRAFT_FILE = "after-action.yaml"
-_ROLES = {"analyst": "SOC analyst", "lead": "SOC lead", "executive": "Executive"}
 
 Words = Annotated[str, Field(max_length=4_000)]
 
@@ -123,7 +123,7 @@ def _strengths(after: AfterAction) -> Iterator[str]:
     for rated in after.objectives:
         for met in rated.expected:
             if met.standing == "met":
-                yield f"{_ROLES[met.expected.role]}: {met.expected.text}"
+                yield f"{ROLE_NAMES[met.expected.role]}: {met.expected.text}"
 
 
 def _improvements(after: AfterAction) -> Iterator[Improvement]:
@@ -131,10 +131,10 @@ def _improvements(after: AfterAction) -> Iterator[Improvement]:
         for met in rated.expected:
             if met.standing != "met":
                 what = "Done late" if met.standing == "late" else "Not done"
-                yield Improvement(area=f"{what}: {met.expected.text}"[:300], owner=_ROLES[met.expected.role])
+                yield Improvement(area=f"{what}: {met.expected.text}"[:300], owner=ROLE_NAMES[met.expected.role])
     if after.innocent:
         names = ", ".join(after.innocent)
-        yield Improvement(area=f"Switched off without a part in the attack: {names}"[:300], owner=_ROLES["lead"])
+        yield Improvement(area=f"Switched off without a part in the attack: {names}"[:300], owner=ROLE_NAMES["lead"])
     if not any(taken.kind == "audit" for taken in after.state.taken):
         area = "Nobody looks at what the model dismisses"
-        yield Improvement(area=area, action="Audit a random sample every day.", owner=_ROLES["lead"])
+        yield Improvement(area=area, action="Audit a random sample every day.", owner=ROLE_NAMES["lead"])

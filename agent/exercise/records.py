@@ -9,6 +9,10 @@ from typing import Any, Literal
 
 Role = Literal["facilitator", "analyst", "lead", "executive"]
 ROLES: tuple[Role, ...] = ("facilitator", "analyst", "lead", "executive")
+ROLE_NAMES: Mapping[Role, str] = {
+    "facilitator": "Facilitator", "analyst": "SOC analyst", "lead": "SOC lead", "executive": "Executive",
+}  # fmt: skip
+"""As people are shown them."""
 PLAYERS: tuple[Role, ...] = ("analyst", "lead", "executive")
 CLOCK = "clock"
 """Source of what nobody did: alerts, injects, results of actions."""

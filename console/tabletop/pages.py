@@ -16,11 +16,13 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from turncoat.agent.exercise.records import ROLE_NAMES
+
 from ..report.drawing import sign
 from ..report.markdown import sentence
 from ..report.shown import shown
 
-ROLES = {"facilitator": "Facilitator", "analyst": "SOC analyst", "lead": "SOC lead", "executive": "Executive"}
+_NAMES: dict[str, str] = {str(role): name for role, name in ROLE_NAMES.items()}
 FATES = {
     "escalate": "escalated",
     "review": "left for review",
@@ -57,11 +59,11 @@ def markdown_page(name: str, zone: ZoneInfo, told: Mapping[str, Any]) -> str:
 
 
 def _add(env: Environment, zone: ZoneInfo) -> None:
-    env.globals |= {"ROLES": ROLES, "FATES": FATES}
+    env.globals |= {"ROLES": ROLE_NAMES, "FATES": FATES}
     env.filters |= {
         "clock": lambda at: clock(at, zone),
         "span": span,
-        "role": lambda name: ROLES.get(str(name), str(name)),
+        "role": lambda name: _NAMES.get(str(name), str(name)),
         "dwell": lambda minutes: span(timedelta(minutes=minutes)),
     }
 

@@ -179,7 +179,7 @@ def test_the_question_holds_the_alert_as_data_and_not_what_the_first_model_thoug
     assert (lines[0], lines[2], len(lines)) == ("<evidence>", "</evidence>", 3)
     assert not set("<>&") & set(lines[1])
     case = json.loads(lines[1])
-    assert case["title"] == hostile
+    assert case["title"] == hostile.replace("\ud800", "\ufffd")
     assert len(case["fields"]["note"]) == 2000
     assert case["evidence"] == [{"tool": "peers", "answer": "0 of 9", "failed": False}]
     assert "0.912" not in asked.body.decode()

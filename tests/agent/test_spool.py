@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from turncoat.agent import spool as module
-from turncoat.agent.spool import Spool, Undelivered, one_line, read_report
+from turncoat.agent.spool import Spool, Undelivered, read_report
 from turncoat.scenarios.errors import RunError
 
 
@@ -226,8 +226,3 @@ def test_a_payload_that_was_tampered_with_is_found_when_it_is_asked_for(path: Pa
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"spool\.sqlite: .*choose another folder"):
         Spool(tmp_path / "none" / "spool.sqlite")
-
-
-def test_an_error_is_one_printable_line_of_bounded_length() -> None:
-    assert one_line("a\nb\x1b[2J\u202e") == "a b?[2J?"
-    assert len(one_line("x" * 10**6)) == 300

@@ -9,14 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from turncoat.agent.exercise.engine import Exercise
-from turncoat.agent.exercise.records import PLAYERS, Occurrence
+from turncoat.agent.exercise.records import PLAYERS, ROLE_NAMES, Occurrence
 from turncoat.agent.exercise.view_records import ExpectedView, FacilitatorView, PlayerView, StepView
 from turncoat.console.terminal import clean
 
 from .deeds import DEEDS
 from .words import ACCENT, BAD, GOOD, QUIET, WARN, outside, when
 
-ROLE_NAMES = {"analyst": "SOC analyst", "lead": "SOC lead", "executive": "Executive"}
 _CLOCK_KEYS = (
     ("Space", "pause the clock, and let it run again"),
     ("+ -", "faster, slower: 1 to 600 simulated seconds a second"),
