@@ -111,6 +111,13 @@ def wrapped(words: str, width: float, lines: int) -> list[str]:
     return cut
 
 
+def fitted(words: str, most: int) -> str:
+    """On one line of at most so many characters. What is too long keeps both ends: names of variants differ in either."""
+    words = visible(words, 200)
+    tail = (most - 1) // 2
+    return words if len(words) <= most else f"{words[: most - 1 - tail]}…{words[len(words) - tail :]}"
+
+
 def ticks(top: float, about: int = 4) -> list[float]:
     """Round numbers from 0 to at least `top`, about so many steps apart."""
     if not math.isfinite(top) or top <= 0:

@@ -11,8 +11,7 @@ from markupsafe import Markup
 from turncoat.agent.lift_rows import RunLift
 from turncoat.agent.matrix import LIFT_MARGIN, Matrix
 
-from .drawing import CHARACTER, Drawing, placed
-from .shown import visible
+from .drawing import CHARACTER, Drawing, fitted, placed
 from .words import counted, p_words
 
 _LEFT, _PLOT, _RIGHT, _ROW, _TOP = 250.0, 440.0, 380.0, 28.0, 34.0
@@ -77,9 +76,7 @@ def forest_figure(name: str, rows: Sequence[ForestRow]) -> Markup:
 
 def _row(drawing: Drawing, row: ForestRow, y: float) -> None:
     style = "strong" if row.pooled or row.heading else ""
-    most = int((_LEFT - 10) / CHARACTER)
-    label = visible(row.label, 200)
-    drawing.text(0, y + 4, label if len(label) <= most else f"{label[: most - 1]}…", style)
+    drawing.text(0, y + 4, fitted(row.label, int((_LEFT - 10) / CHARACTER)), style)
     if row.value is None:
         drawing.text(_LEFT + _PLOT + 14, y + 4, row.note, "soft")
         return

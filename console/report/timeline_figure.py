@@ -11,7 +11,7 @@ from markupsafe import Markup
 from turncoat.agent.comparison import Comparison, PrincipalFigures
 from turncoat.agent.storyline import Fate, Lane, Scene, Storyline
 
-from .drawing import CHARACTER, MARK, Drawing, wrapped
+from .drawing import CHARACTER, MARK, Drawing, fitted, wrapped
 from .shown import visible
 from .words import FATES, day, first_seen, scene_words, share
 
@@ -36,7 +36,7 @@ def timeline_figure(name: str, story: Storyline, comparison: Comparison) -> Mark
         if before and lane.variant != before:
             y += _GAP
         if lane.variant != before:
-            drawing.text(0, y + 4, _cut(lane.variant, 10), "strong")
+            drawing.text(0, y + 4, fitted(lane.variant, 10), "strong")
         _lane(drawing, frame, lane, y, _row(comparison, lane))
         before, y = lane.variant, y + _LANE
     _days(drawing, frame)
@@ -80,7 +80,7 @@ class _Frame:
 
 def _lane(drawing: Drawing, frame: _Frame, lane: Lane, y: float, row: PrincipalFigures | None) -> None:
     """Name, the line that says how long the attack went unseen, the marks, and the figures at the end."""
-    drawing.text(92, y + 4, _cut(f"as {lane.principal}", 11), "soft")
+    drawing.text(92, y + 4, fitted(f"as {lane.principal}", 11), "soft")
     end, places = frame.right - 4, frame.middles
     begin = next((i for i, s in enumerate(frame.scenes) if s.detected and not s.aside), None)
     if begin is not None:
@@ -96,7 +96,7 @@ def _lane(drawing: Drawing, frame: _Frame, lane: Lane, y: float, row: PrincipalF
     if row is not None:
         drawing.text(frame.right + 10, y + 4, share(row.escalated, row.attack_alerts), "strong num")
         style = "num bad" if lane.first is None and row.attack_alerts else "num"
-        drawing.text(frame.right + 84, y + 4, _cut(first_seen(row), 19), style)
+        drawing.text(frame.right + 84, y + 4, fitted(first_seen(row), 19), style)
 
 
 def _days(drawing: Drawing, frame: _Frame) -> None:
@@ -131,8 +131,3 @@ def _description(story: Storyline, comparison: Comparison) -> str:
 def _row(comparison: Comparison, lane: Lane) -> PrincipalFigures | None:
     figures = comparison.variants.get(lane.variant)
     return figures.principals.get(lane.principal) if figures else None
-
-
-def _cut(words: str, most: int) -> str:
-    words = visible(words, 80)
-    return words if len(words) <= most else f"{words[: most - 1]}…"

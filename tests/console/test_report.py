@@ -15,7 +15,7 @@ from turncoat.agent.cascade import CloudTerms
 from turncoat.console.past_run import PastRun
 from turncoat.console.report import page as page_module
 from turncoat.console.report.cases import case_files, shelves
-from turncoat.console.report.drawing import wrapped
+from turncoat.console.report.drawing import fitted, wrapped
 from turncoat.console.report.page import report_html
 from turncoat.console.report.sections import ReportParts
 from turncoat.console.report.shown import visible
@@ -246,3 +246,9 @@ def test_words_are_broken_and_cut_to_the_width() -> None:
     assert wrapped("Finding out what there is", 100, 3) == ["Finding out", "what there", "is"]
     assert wrapped("Finding out what there is", 100, 2) == ["Finding out", "what there…"]
     assert wrapped("Abcdefghijklmnopqrstuvw", 80, 1) == ["Abcdefghi…"]
+
+
+def test_names_that_begin_alike_stay_apart_when_they_are_cut() -> None:
+    assert fitted("scripted-severity", 10) == "scrip…rity"
+    assert fitted("scripted-blind", 10) == "scrip…lind"
+    assert fitted("poisoned", 10) == "poisoned"
