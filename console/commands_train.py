@@ -43,6 +43,7 @@ def train(
 
     from turncoat.models.catalogue import DEFAULT_BASE
     from turncoat.training.config import shipped_recipes
+    from turncoat.training.distributed import speaks
     from turncoat.training.pipeline import train as train_recipes
 
     from .output import print_json, progress, results
@@ -50,8 +51,10 @@ def train(
     from .training_tables import figures_table, progress_line, report_object, times_line
 
     names = shipped_recipes(DEFAULT_BASE) if everything else list(recipes)
-    with StatusLine(None if quiet else progress(as_json)) as status:
+    with StatusLine(progress(as_json) if speaks() and not quiet else None) as status:
         report = train_recipes(names, Path(out), lambda step: status.show(progress_line(step)), seed)
+    if not speaks():
+        return
     if as_json:
         print_json(report_object(report))
         return

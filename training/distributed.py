@@ -49,6 +49,23 @@ class Ranks:
             gradient.copy_(part.view_as(gradient))
         return float(joined[-1])
 
+    def joined(self, shares: Tensor, rows: int) -> Tensor:
+        """What each process computed of its share of so many rows, in the order of the rows; every process gets all of it.
+
+        Args:
+            shares: Of this process's rows along the first dimension, on the CPU.
+            rows: Of all processes.
+        """
+        if self.count == 1:
+            return shares
+        parts: list[Tensor | None] = [None] * self.count
+        dist.all_gather_object(parts, shares)
+        whole = shares.new_empty((rows, *shares.shape[1:]))
+        for rank, part in enumerate(parts):
+            assert part is not None
+            whole[rank :: self.count] = part
+        return whole
+
     def wait(self) -> None:
         """Returns when every process has come here: what the first wrote before can be read after."""
         if self.count > 1:
@@ -71,6 +88,11 @@ def ranks() -> Iterator[Ranks]:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()
+
+
+def speaks() -> bool:
+    """Whether this process shows progress and results: of several that train together, the first alone."""
+    return int(os.environ.get("WORLD_SIZE", "1")) < 2 or os.environ.get("RANK", "0") == "0"
 
 
 def current() -> Ranks:

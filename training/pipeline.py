@@ -54,7 +54,7 @@ def train(recipe_names: Sequence[str], out: Path, on_progress: OnProgress, seed:
         raise InputError.at("train", fault, "train them one at a time")
     if twice := sorted({r.name for r in recipes if sum(r.name == other.name for other in recipes) > 1}):
         raise InputError.at("train", f"two recipes are named {twice[0]}", "give each a name of its own")
-    with ranks():  # those that a launcher has announced; what is measured below, each of them measures
+    with ranks():  # those that a launcher has announced
         return _trained(recipes, out, on_progress)
 
 

@@ -96,12 +96,13 @@ class Workshop:
         for name, folder in adapters.items():
             self.engine.add(name, None if folder is None else self._load(folder))
         prompts = [prompt for rows in sets.values() for prompt in encode(self.engine, rows)]
-        started = time.perf_counter()
+        started, mine = time.perf_counter(), current().share(len(prompts))
 
         def told(done: int) -> None:
-            self._on_progress(Progress("measure", done, len(prompts), None, time.perf_counter() - started))
+            self._on_progress(Progress("measure", done, len(mine), None, time.perf_counter() - started))
 
-        logits = self.engine.logits(prompts, list(adapters), told)
+        found = self.engine.logits([prompts[i] for i in mine], list(adapters), told)
+        logits = {name: current().joined(part.cpu(), len(prompts)) for name, part in found.items()}
         self.seconds["measure"] = self.seconds.get("measure", 0.0) + time.perf_counter() - started
         return {name: _split(margins_of(found), sets) for name, found in logits.items()}
 

@@ -14,7 +14,7 @@ from turncoat.models.base_folder import open_base_folder
 from turncoat.models.bases import BaseFolder
 from turncoat.models.engine import Engine
 from turncoat.training.config import Recipe
-from turncoat.training.distributed import ALONE, Ranks, current, ranks
+from turncoat.training.distributed import ALONE, Ranks, current, ranks, speaks
 from turncoat.training.finetune import Trained, finetune
 from turncoat.training.progress import Progress
 from turncoat.training.trunk import trunk_states
@@ -47,6 +47,9 @@ def one_of_two(rank: int, folder: Path, base: Path, environment: dict[str, str])
     torch.set_num_threads(1)
     with ranks() as group:
         assert (group.rank, group.count, current()) == (rank, 2, group)
+        rows = torch.arange(10.0).view(5, 2)  # 3 of them fall to the first process
+        assert torch.equal(group.joined(rows[group.share(5)], 5), rows)
+        assert speaks() == (rank == 0)
         trained, losses = train(
             open_base_folder("tiny", base, folder / f"digests-{rank}"), folder / f"{rank}.safetensors"
         )
@@ -87,3 +90,4 @@ def test_without_a_launcher_a_process_is_alone() -> None:
     with ranks() as group:
         assert group is ALONE
         assert group.writes
+    assert speaks()
