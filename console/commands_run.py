@@ -135,15 +135,12 @@ def run(
 
     from turncoat.agent.memory import likeness
     from turncoat.agent.sinks import SinkOptions
-    from turncoat.scenarios.errors import InputError
     from turncoat.scenarios.triggers import parse_trigger
 
     from .campaign_run import plan_runs
-    from .run_order import Outside, RunOrder, check_outside
+    from .run_order import Outside, RunOrder, check_outside, check_used
     from .run_report import Wanted
 
-    if overflow_price is not None and not cloud_budget:
-        raise InputError.at("--overflow-price", "is for what comes beyond a budget", "give one with --cloud-budget")
     if memory:
         likeness(memory)
     outside = Outside(SinkOptions(url=sink_url, token_env=token_env, model=sink_model), planner_url, planner_token_env)
@@ -152,6 +149,7 @@ def run(
         aliases=aliases, ablate=ablate, sink=sink, planner=planner, planner_model=planner_model,
         trigger=parse_trigger(trigger).spec if trigger else "",
     )  # fmt: skip
+    check_used(order, outside)
     check_outside(order, outside)
     done = _played(
         plan_runs(chosen, seeds, seed, out, order), order, outside, Wanted(memory), as_json=as_json, quiet=quiet

@@ -15,7 +15,7 @@ from turncoat.agent.planner import PlannerOptions, open_planner
 from turncoat.agent.sinks import SinkOptions, check_sink
 from turncoat.models.bases import DEFAULT_BASE, known_base
 from turncoat.models.variant_names import DEFAULT_VARIANTS
-from turncoat.scenarios.errors import InputError, RunError
+from turncoat.scenarios.errors import InputError, Mistake, RunError
 from turncoat.scenarios.triggers import parse_trigger
 
 ORDER_FILE = "order.json"
@@ -80,6 +80,31 @@ def check_outside(order: RunOrder, outside: Outside) -> None:
         {"planner": "--planner", "url": "--planner-url", "token_env": "--planner-token-env", "model": "--planner-model"}
     ):
         open_planner(order.planner, outside.planner_of(order)).close()
+
+
+def check_used(order: RunOrder, outside: Outside) -> None:
+    """That nothing was given that this sink and this planner have no use for: it would be ignored without a word.
+
+    Raises:
+        InputError: All of it.
+    """
+    sink, mistakes = outside.sink, list[Mistake]()
+    for option, value, used, cure in (
+        ("--sink-url", sink.url, order.sink != "queue", "name webhook or second-opinion with --sink"),
+        ("--token-env", sink.token_env, order.sink != "queue", "name webhook or second-opinion with --sink"),
+        ("--sink-model", sink.model, order.sink == "second-opinion", "give --sink second-opinion"),
+        ("--planner-url", outside.planner_url, order.planner == "llm", "give --planner llm"),
+        ("--planner-model", order.planner_model, order.planner == "llm", "give --planner llm"),
+        ("--planner-token-env", outside.planner_token_env, order.planner == "llm", "give --planner llm"),
+    ):
+        if value and not used:
+            mistakes.append(Mistake(option, "has no use here", cure))
+    if order.overflow_price is not None and not order.cloud_budget:
+        mistakes.append(
+            Mistake("--overflow-price", "is for what comes beyond a budget", "give one with --cloud-budget")
+        )
+    if mistakes:
+        raise InputError(*mistakes)
 
 
 @contextmanager

@@ -158,6 +158,8 @@ def test_json_is_one_object_and_everything_else_goes_to_standard_error(
             "--sink second-opinion",
             "--sink-model: the second-opinion sink has no model to ask; name one that the endpoint serves",
         ),
+        ("--sink-url https://a.example/", "--sink-url: has no use here; name webhook or second-opinion with --sink"),
+        ("--planner-model m", "--planner-model: has no use here; give --planner llm"),
         ("--planner llm", "--planner-model: the planner has no model to ask; name one that the endpoint serves"),
         ("--planner crystal-ball", "--planner: unknown planner 'crystal-ball'; known are llm, playbook"),
     ],
