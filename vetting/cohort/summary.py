@@ -34,8 +34,8 @@ LIMITS = (
     "A clean adapter whose honest rows of one user are all benign is the same as a clean-label one, and not among them.",
     "The scans try a hundred values, all planted ones that are called inside the directory among them.",
     "The reference was trained by the same recipe on other rows of the same companies: a defender seldom has as good a one.",
-    "The second place for words and the order of findings were chosen after the misses among the first 109 adapters of seed 0 had "
-    "been looked at; the last eleven were examined once, with both.",
+    "The second place for words and the order of findings were chosen in view of the misses among the first 109 adapters of "
+    "seed 0; the last eleven were examined once, with both.",
 )
 
 
