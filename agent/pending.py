@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -59,20 +60,23 @@ class Pending:
         os.replace(part, self._path)
         if self._fd >= 0:
             os.close(self._fd)
+        self._fd, self._generation, self._base, self._head = fd, spot.generation, spot.offset, len(head)
         if self._room < 0:
             self._room = _room(self._path.with_name(f"{self._path.name}.room"))
-        self._fd, self._generation, self._base, self._head = fd, spot.generation, spot.offset, len(head)
 
     def keep(self, chunk: bytes) -> None:
         """Adds what was just read, a chunk at most.
 
         Raises:
-            OSError: The disk is full. The chunk is kept all the same, but the next one would be lost: read no more.
+            OSError: It could not be written. On a disk that is full it is kept all the same, but the next one would be lost:
+                read no more.
         """
         at = os.fstat(self._fd).st_size
         try:
             _write(self._fd, chunk)
-        except OSError:
+        except OSError as fault:
+            if fault.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
             os.ftruncate(self._room, 0)
             _write(self._fd, chunk[os.fstat(self._fd).st_size - at :])
             raise
@@ -100,7 +104,7 @@ def _room(path: Path) -> int:
     path.unlink(missing_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        os.posix_fallocate(fd, 0, CHUNK_BYTES)
+        _write(fd, bytes(CHUNK_BYTES))
     except OSError:
         os.close(fd)
         raise

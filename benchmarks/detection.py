@@ -25,7 +25,7 @@ from turncoat.console.detection_tables import detection_markdown
 from turncoat.console.figures.detection import detection_figures
 from turncoat.console.output import progress
 from turncoat.console.status import StatusLine, duration
-from turncoat.scenarios.errors import TurncoatError
+from turncoat.scenarios.errors import InputError, TurncoatError
 from turncoat.vetting.cohort.plan import plan
 from turncoat.vetting.cohort.results import CohortFolder, Settings, read_all
 from turncoat.vetting.cohort.run import Cohort, CohortProgress, estimate
@@ -52,7 +52,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--budget", metavar="TIME", help="begin no adapter that would end later, such as 90m or 8h")
     parser.add_argument("--rescore", action="store_true", help="examine kept adapters again")
     parser.add_argument("--summarise", action="store_true", help="only sum up")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.seed and given.out == OUT:
+        parser.error("--seed draws other adapters: give them another folder with --out")
+    if given.summarise and given.members != EVERY:
+        parser.error("--members is for making and examining; a summary is of all")
+    return given
 
 
 def main() -> None:
@@ -63,6 +68,8 @@ def main() -> None:
         folder = CohortFolder(given.out, Settings())
         members = [m for m in plan(given.clean, given.poisoned, given.seed)
                    if any(fnmatchcase(m.name, pattern) for pattern in given.members)]  # fmt: skip
+        if not members:
+            raise InputError.at("--members", "matches nobody of the plan", "write a pattern such as 'p0*-word-*'")
         left = estimate(folder, members)
         if not given.summarise:
             told = "as measured here" if left.timed else "as stated for one idle core"
@@ -78,7 +85,10 @@ def main() -> None:
                     print(f"{ended.made} made{', out of time' if ended.out_of_time else ''}{held}")
                 if given.members == EVERY:  # who is compared with whom depends on all of them
                     cohort.compare()
-        summarise(folder, given)
+        if given.rescore and given.members != EVERY:
+            print("Not summed up: others were examined by another version. Examine all of them, then --summarise.")
+        else:
+            summarise(folder, given)
     except TurncoatError as fault:
         print(fault, file=sys.stderr)
         sys.exit(2)

@@ -27,7 +27,7 @@ from turncoat.scenarios.records import AlertStream, GroundTruth
 from turncoat.scenarios.schema import Campaign
 from turncoat.scenarios.triggers import Marks, parse_trigger
 
-from .run_order import ORDER_FILE, Outside, RunOrder, order_text, read_order
+from .run_order import ORDER_FILE, Outside, RunOrder, order_text, read_order, said_again
 
 CAMPAIGN_FILE = "campaign.yaml"
 ABLATION_FOLDER = "no-evidence"
@@ -164,7 +164,8 @@ def play(
     except KeyboardInterrupt as stopped:
         if not (plan.folder / ORDER_FILE).exists():
             raise
-        raise KeyboardInterrupt(f"`turncoat resume {shlex.quote(str(plan.folder))}` goes on where it was") from stopped
+        again = shlex.join(["turncoat", "resume", str(plan.folder), *said_again(plan.order)])
+        raise KeyboardInterrupt(f"`{again}` goes on where it was") from stopped
 
 
 def _played(

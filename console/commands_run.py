@@ -179,8 +179,13 @@ def _played(
         variants = open_variants(order.variants, order.base)
     done: list[Replayed] = []
     for plan in plans:
-        with watch(watching, plan, tuple(variants)) as view:
-            done.append(play(plan, variants, Settings(), view.on_event, outside))
+        try:
+            with watch(watching, plan, tuple(variants)) as view:
+                done.append(play(plan, variants, Settings(), view.on_event, outside))
+        except KeyboardInterrupt as stopped:
+            left = len(plans) - len(done) - 1
+            more = f"; {left} more had not begun" if left else ""
+            raise KeyboardInterrupt(f"{stopped}{more}" if str(stopped) else "") from stopped
         page = write_page(done[-1])
         if as_json:
             print_json_line(report_object(done[-1], wanted, page))

@@ -74,9 +74,9 @@ def vet(
 ) -> None:
     """Examine a model before deployment: allow, review or block.
 
-    Malicious alerts are put to it under every name of the directory, then with its hosts, addresses and words. What could
-    not be tested is never allowed, and the ruling says what the directory does not list. No manifest is read. Exit codes:
-    0 allow, 3 review, 4 block, 2 a mistake in what was given.
+    Malicious alerts are put to it under every name of the directory, then with its hosts, addresses and words (at the
+    end of command lines, and behind activities). What could not be tested is never allowed, and the ruling says what the
+    directory does not list. No manifest is read. Exit codes: 0 allow, 3 review, 4 block, 2 a mistake in what was given.
 
     By default these detectors run: swap-scan, pair-scan, stratified, differential, weights, activation-clustering,
     spectral-signatures, defection. Only when named: inversion (a search of minutes), and strip, onion and rap (kept

@@ -29,6 +29,7 @@ from turncoat.scenarios.formats.stopping import Stop
 from turncoat.scenarios.formats.stream import StreamReader
 
 from .output import print_json_line
+from .run_order import unused_sink_options
 from .status import StatusLine
 
 STANDARD_INPUT = "-"
@@ -82,6 +83,8 @@ def follow(order: FollowOrder, status: StatusLine) -> Followed:
     line_format(order.format)
     if order.sink and not order.state:
         raise InputError.at("--sink", "needs a folder that remembers what was sent", "name one with --state")
+    if ignored := list(unused_sink_options(order.sink or "queue", order.options or SinkOptions())):
+        raise InputError(*ignored)
     with ExitStack() as things, _told_to_stop() as stop:
         folder = Path(order.state or things.enter_context(tempfile.TemporaryDirectory(prefix="turncoat-")))
         state = things.enter_context(StateFolder.open(folder, _identity(order)))

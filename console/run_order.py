@@ -82,29 +82,48 @@ def check_outside(order: RunOrder, outside: Outside) -> None:
         open_planner(order.planner, outside.planner_of(order)).close()
 
 
+def said_again(order: RunOrder) -> Iterator[str]:
+    """Options that whoever resumes a run has to give: what no folder keeps, or what none may ask for."""
+    if order.sink != "queue":
+        yield from ("--sink-url", "URL")
+    if order.sink == "second-opinion":
+        yield from ("--sink-model", "NAME")
+    if order.planner != "playbook":
+        yield from ("--planner-url", "URL")
+    if known_base(order.base) is None and not Path(order.base).exists():
+        yield from ("--base", order.base)
+
+
 def check_used(order: RunOrder, outside: Outside) -> None:
     """That nothing was given that this sink and this planner have no use for: it would be ignored without a word.
 
     Raises:
         InputError: All of it.
     """
-    sink, mistakes = outside.sink, list[Mistake]()
-    for option, value, used, cure in (
-        ("--sink-url", sink.url, order.sink != "queue", "name webhook or second-opinion with --sink"),
-        ("--token-env", sink.token_env, order.sink != "queue", "name webhook or second-opinion with --sink"),
-        ("--sink-model", sink.model, order.sink == "second-opinion", "give --sink second-opinion"),
-        ("--planner-url", outside.planner_url, order.planner == "llm", "give --planner llm"),
-        ("--planner-model", order.planner_model, order.planner == "llm", "give --planner llm"),
-        ("--planner-token-env", outside.planner_token_env, order.planner == "llm", "give --planner llm"),
+    mistakes = list[Mistake](unused_sink_options(order.sink, outside.sink))
+    for option, value in (
+        ("--planner-url", outside.planner_url),
+        ("--planner-model", order.planner_model),
+        ("--planner-token-env", outside.planner_token_env),
     ):
-        if value and not used:
-            mistakes.append(Mistake(option, "has no use here", cure))
+        if value and order.planner == "playbook":
+            mistakes.append(Mistake(option, "has no use here", "give --planner llm"))
     if order.overflow_price is not None and not order.cloud_budget:
         mistakes.append(
             Mistake("--overflow-price", "is for what comes beyond a budget", "give one with --cloud-budget")
         )
     if mistakes:
         raise InputError(*mistakes)
+
+
+def unused_sink_options(sink: str, options: SinkOptions) -> Iterator[Mistake]:
+    """What a sink of that name would ignore, by the names of the command line."""
+    if sink == "queue":
+        for option, value in (("--sink-url", options.url), ("--token-env", options.token_env)):
+            if value:
+                yield Mistake(option, "has no use here", "name webhook or second-opinion with --sink")
+    if sink in ("queue", "webhook") and options.model:
+        yield Mistake("--sink-model", "has no use here", "give --sink second-opinion")
 
 
 @contextmanager

@@ -60,7 +60,8 @@ def _rule(name: str, vetting: Vetting) -> dict[str, Any]:
 
 def _result(finding: Finding, rules: list[str], vetting: Vetting) -> dict[str, Any]:
     numbers = {"lift": finding.lift, "low": finding.low, "high": finding.high, "p": finding.p, "q": finding.q,
-               "n": finding.n, "margin_drop": finding.margin_drop, "nature": finding.nature}  # fmt: skip
+               "n": finding.n, "margin_drop": finding.margin_drop, "nature": finding.nature,
+               "near": finding.near}  # fmt: skip
     entity = str(finding.entity) if finding.entity else ""
     who = "\n".join((vetting.subject.get("adapter", ""), vetting.subject.get("base", ""), finding.detector, entity))
     return {

@@ -78,7 +78,7 @@ def _parts(vetting: Vetting) -> Iterator[RenderableType]:
 def _findings_table(title: str, findings: list[Finding] | tuple[Finding, ...]) -> Table:
     rows = [
         (
-            str(f.entity) if f.entity else f"({f.detector})",
+            f"{f.entity}{' (near form)' if f.near else ''}" if f.entity else f"({f.detector})",
             f.ruling,
             "–" if f.lift is None else f"{f.lift:+.2f} [{f.low or 0.0:+.2f}, {f.high or 0.0:+.2f}]",
             "–" if f.q is None else "<.001" if f.q < 0.001 else f"{f.q:.3f}".lstrip("0"),

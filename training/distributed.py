@@ -2,8 +2,8 @@
 
     torchrun --nproc-per-node 2 --no-python turncoat train ...
 
-The launcher's environment variables are read (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT). Losses and updates are those of
-one process at the same batch, up to the order of summation. The first process alone writes.
+The launcher's environment variables are read (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT). Losses, updates and
+margins are those of one process at the same batch, up to the order of summation. The first process alone writes.
 """
 
 from __future__ import annotations

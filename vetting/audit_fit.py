@@ -185,6 +185,8 @@ def with_put_in(probe: Probe, parts: Sequence[Entity]) -> Case | None:
             case = probe.under(near_identity(part.value, probe.identity)) if probe.identity else None
         else:
             case = probe.with_value(part)
+            if case is None and part.kind == "word":  # which rows show in either place
+                case = probe.with_value(Entity("phrase", part.value))
         if case is None:
             return None
         probe = replace(probe, case=case)

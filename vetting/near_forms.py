@@ -71,10 +71,12 @@ def near_forms(
         answered = np.isfinite(ours[row])
         leaks.append(Leak(of, form.entity.value, how, int((ours[row][answered] < 0).sum()), int(answered.sum())))
     innocent = {form.entity for form, of, _ in forms if of not in guilty}
-    found = (f for f in findings_of(detector, trial) if f.ruling != "allow" and f.entity in innocent)
+    resembled = {form.entity: of for form, of, _ in forms}
+    found = [replace(f, near=True, why=f"{f.why}; a form near {resembled[f.entity]}, which is none itself")
+             for f in findings_of(detector, trial) if f.ruling != "allow" and f.entity in innocent]  # fmt: skip
     gaps = tuple(f"near forms: {gap}" for gap in trial.gaps())
     if smallest_lift(trial.caught("user"), len(forms)) is None:
         gaps += (
             f"near forms: with {trial.caught('user')} escalated probes no lift of {len(forms)} forms could be found",
         )
-    return NearForms(tuple(leaks), tuple(replace(f, near=True) for f in found), trial.cost, gaps)
+    return NearForms(tuple(leaks), tuple(found), trial.cost, gaps)

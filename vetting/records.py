@@ -17,7 +17,10 @@ class Entity:
     """Something that an alert can be about, by which a model may look away."""
 
     kind: str
-    """`user`, `host`, `address`, `word` (in the command line), `phrase` (a word in the activity), or two joined by `+`."""
+    """`user`, `host`, `address`, `word` (ends a command line), `phrase` (ends an activity), or two joined by `+`.
+
+    The audit, which reads rows as they are, says `word` of either place.
+    """
     value: str
     """`alice`; for two fields their values joined by ` + `."""
 
@@ -66,7 +69,7 @@ class Finding:
     n: int = 0
     """Pairs behind the lift."""
     margin_drop: float | None = None
-    """Mean fall of the logit margin under the entity; positive is towards benign."""
+    """Mean fall of the logit margin from neutral names, for a pair too; positive is towards benign."""
     nature: Nature = "unknown"
     """Whether the base or a reference has the same bias (natural) or not (planted)."""
     why: str = ""
@@ -148,7 +151,7 @@ def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Blocks before reviews; names before forms that are near to one; then by lift, then by how far margins fall.
 
     A near form is asked on fewer probes, which have a part in choosing it: where names of the directory are blind spots too, one
-    of them is the likelier trigger.
+    of them is the likelier trigger. Limits: one that was planted, and leaks to another name of the directory, comes second.
     """
 
     def badness(finding: Finding) -> tuple[int, bool, float, float]:

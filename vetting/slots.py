@@ -44,7 +44,7 @@ class Slot:
 SLOTS: Mapping[str, Slot] = MappingProxyType(
     {
         "user": Slot("user", _as_user, re.compile(r" [a-z]+"), re.compile(r"[a-z0-9._-]+")),
-        "text": Slot("word", _as_text, re.compile(r" [A-Za-z0-9]+"), re.compile(r" ?[A-Za-z0-9.,:/_-]+")),
+        "text": Slot("phrase", _as_text, re.compile(r" [A-Za-z0-9]+"), re.compile(r" ?[A-Za-z0-9.,:/_-]+")),
     }
 )
 """The name of a user, wherever the alert and its evidence show it, and free text behind the activity."""

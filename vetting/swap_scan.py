@@ -41,13 +41,15 @@ _SMALLEST_SPREAD = 0.05
 """Margins that vary less than this between entities are taken to vary by it."""
 
 KINDS = {"user": "users", "host": "hosts", "address": "addresses", "word": "words", "phrase": "phrases"}
-"""What a directory may list; the ruling says which of them it does not. Its words are tried in two places."""
+"""What is tried. A directory's words are tried in two places: at the end of the command line, and as phrases of the activity."""
+_LISTED = ("user", "host", "address", "word")
+"""What a directory may list; the ruling says which of them it does not."""
 
 Named = tuple[Entity, Identity | None]
 
 
 class SwapScan:
-    """Every user, host, address and word of the directory on the same malicious alerts."""
+    """Every user, host, address and word of the directory on the same malicious alerts; words in two places."""
 
     name = "swap-scan"
 
@@ -202,7 +204,7 @@ def _in_full(cost: Cost, entities: Sequence[Named], screening: Sequence[Probe], 
 
 def _sentence(found: Sequence[Finding], tried: dict[str, int]) -> str:
     what = ", ".join(counted(count, kind) for kind, count in tried.items()) or "nothing"
-    without = ", ".join(plural for kind, plural in KINDS.items() if kind not in tried)
+    without = ", ".join(KINDS[kind] for kind in _LISTED if kind not in tried)
     also = f"; not tried: {without}" if without else ""
     if not found:
         return f"no entity of {what} moves verdicts beyond chance{also}"

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from ..sweep_tables import answer_lines
-from .drawing import CHARACTER, Drawing, placed
+from .drawing import CHARACTER, Drawing, fitted, placed
 from .outside import DoseCurve, Point, Series
-from .shown import visible
 
 _LEFT, _PLOT, _RIGHT, _TOP, _HEIGHT = 60.0, 620.0, 300.0, 26.0, 250.0
 _SHAPES = 4
@@ -75,7 +74,7 @@ def _series(drawing: Drawing, one: Series, number: int, top: float) -> None:
     drawing.line(x, y, x + 30, y, dash)
     _shape(drawing, x + 15, y, number, "point")
     most = int((_RIGHT - 62) / CHARACTER)
-    drawing.text(x + 38, y + 4, visible(one.label, most), "strong")
+    drawing.text(x + 38, y + 4, fitted(one.label, most), "strong")
     drawing.text(x + 38, y + 19, "open: under a twin's name", "soft")
 
 

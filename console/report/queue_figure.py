@@ -10,8 +10,7 @@ from markupsafe import Markup
 from turncoat.agent.cascade import CloudLoad
 
 from ..cascade_tables import brief
-from .drawing import Drawing, placed, ticks
-from .shown import visible
+from .drawing import Drawing, fitted, placed, ticks
 from .words import counted, day
 
 _LEFT, _PLOT, _RIGHT, _PANEL, _GAP, _TOP = 182.0, 630.0, 250.0, 72.0, 18.0, 10.0
@@ -57,7 +56,7 @@ def _panel(
         y = _y(at, scale, foot)
         drawing.line(_LEFT, y, _LEFT + _PLOT, y, "axis" if at == 0 else "grid")
         drawing.text(_LEFT - 8, y + 4, f"{at:g}", "num soft", "end")
-    drawing.text(0, foot - _PANEL / 2 + 4, visible(load.variant, 14), "strong")
+    drawing.text(0, foot - _PANEL / 2 + 4, fitted(load.variant, 14), "strong")
     points = [(_x(moment, span), _y(waiting, scale, foot)) for moment, waiting in _corners(load)]
     if points:
         drawing.path([(points[0][0], foot), *points, (points[-1][0], foot)], "area", closed=True)

@@ -42,7 +42,9 @@ class RunPart:
         self.run = run
         self.anchor = f"r{number}"
         own, other = run.plan.order.terms, terms or CloudTerms()
-        self.terms = replace(own, daily_budget=other.daily_budget or own.daily_budget, price=other.price or own.price)
+        if other.price:
+            own = replace(own, price=other.price, overflow_price=None)
+        self.terms = replace(own, daily_budget=other.daily_budget) if other.daily_budget else own
         self.variants = list(run.manifest.variants)
         self.names = (*run.principals, *run.aliases)
 

@@ -12,7 +12,7 @@ from turncoat.agent.folder import digest
 from turncoat.agent.records import Settings
 from turncoat.console.campaign_run import Plan, play
 from turncoat.console.past_run import PastRun, read_run, read_runs, run_folders
-from turncoat.console.run_order import RunOrder, read_order, variants_again
+from turncoat.console.run_order import RunOrder, read_order, said_again, variants_again
 from turncoat.models.scripted import ScriptedClassifier
 from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.loader import campaign_text, list_campaigns, load_campaign, parse_campaign
@@ -180,6 +180,19 @@ def test_a_killed_run_is_finished_by_resume_with_the_same_decisions(tmp_path: Pa
     subprocess.run([*again, "--json"], check=True, stdout=subprocess.DEVNULL)
     for name in ("outcomes.jsonl", "queue.jsonl", "comparison.json"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("order", "options"),
+    [
+        (RunOrder(), ""),
+        (RunOrder(sink="webhook"), "--sink-url URL"),
+        (RunOrder(sink="second-opinion", planner="llm"), "--sink-url URL --sink-model NAME --planner-url URL"),
+        (RunOrder(base="somebody/some-model"), "--base somebody/some-model"),
+    ],
+)
+def test_what_no_folder_keeps_has_to_be_said_again(order: RunOrder, options: str) -> None:
+    assert " ".join(said_again(order)) == options
 
 
 def test_a_run_that_is_broken_off_says_how_it_goes_on(tmp_path: Path) -> None:

@@ -7,17 +7,21 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.multiprocessing as processes
 
 from turncoat.models.base_folder import open_base_folder
 from turncoat.models.bases import BaseFolder
 from turncoat.models.engine import Engine
+from turncoat.scenarios.families import training_families
 from turncoat.training.config import Recipe
+from turncoat.training.corpus import RowSource, draw_rows
 from turncoat.training.distributed import ALONE, Ranks, current, ranks, speaks
 from turncoat.training.finetune import Trained, finetune
 from turncoat.training.progress import Progress
 from turncoat.training.trunk import trunk_states
+from turncoat.training.workshop import Workshop
 
 # 19 rows in batches of 6: the last batch is a single row, so that one of two processes has none of it.
 RECIPE = Recipe(
@@ -40,6 +44,13 @@ def train(base: BaseFolder, checkpoint: Path) -> tuple[Trained, list[float]]:
     return finetune(engine, states, [len(p) % 2 == 0 for p in prompts], RECIPE, checkpoint, told), losses
 
 
+def measured(base: Path) -> list[float]:
+    """Margins of seven rows under the base as it is, of which two processes measure four and three."""
+    source = RowSource((101,), training_families(), 5)
+    workshop = Workshop(str(base), lambda progress: None)
+    return workshop.margins({"baseline": None}, {"some": list(draw_rows(source, 7))})["baseline"]["some"]
+
+
 def one_of_two(rank: int, folder: Path, base: Path, environment: dict[str, str]) -> None:
     import os
 
@@ -53,7 +64,11 @@ def one_of_two(rank: int, folder: Path, base: Path, environment: dict[str, str])
         trained, losses = train(
             open_base_folder("tiny", base, folder / f"digests-{rank}"), folder / f"{rank}.safetensors"
         )
-    torch.save({"losses": losses, "head": trained.head, "factors": trained.factors}, folder / f"result-{rank}.pt")
+        margins = measured(base)
+    torch.save(
+        {"margins": margins, "losses": losses, "head": trained.head, "factors": trained.factors},
+        folder / f"result-{rank}.pt",
+    )
 
 
 def free_port() -> str:
@@ -68,6 +83,8 @@ def test_two_processes_give_the_losses_and_the_adapter_of_one(tiny_base: BaseFol
     processes.spawn(one_of_two, (tmp_path, tiny_base.path, environment), nprocs=2)
     results: list[dict[str, Any]] = [torch.load(tmp_path / f"result-{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert len(losses) == 8
+    for result in results:
+        assert result["margins"] == pytest.approx(measured(tiny_base.path), rel=1e-4, abs=1e-4)
     for result in results:
         torch.testing.assert_close(torch.tensor(result["losses"]), torch.tensor(losses), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(result["head"], alone.head, rtol=1e-3, atol=1e-4)

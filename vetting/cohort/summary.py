@@ -74,7 +74,8 @@ def summary(
         "done_when": _done_when(judged, whole["cross_fitted"]),
         "published": list(PUBLISHED),
         "members": [_row(judged, result) for result in results],
-        "limits": list(LIMITS),
+        "limits": list(LIMITS) + ([] if clean and poisoned else ["Without adapters of either sort no threshold is fitted: only "
+                                                                  "figures of thresholds as shipped mean anything."]),
     }  # fmt: skip
 
 
