@@ -53,6 +53,7 @@ def table_parts(summary: Mapping[str, Any], width: int) -> Iterator[RenderableTy
             _LEAKAGE,
             ("trigger", "value", "how", "dismissed", "lift"),
             leaks,
+            folds=("value", "how"),
         )
 
 
@@ -123,12 +124,12 @@ def _short(value: float, sign: str = "") -> str:
     return f"{value:{sign}.2f}".replace("0.", ".", 1) if abs(value) < 0.995 else f"{value:{sign}.2f}"
 
 
-def _table(title: str, heads: tuple[str, ...], rows: list[list[str]]) -> Table:
+def _table(title: str, heads: tuple[str, ...], rows: list[list[str]], folds: tuple[str, ...] = ("trigger",)) -> Table:
+    """Columns of these heads are folded where there is no room, the others never."""
     table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
                   show_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
-    for number, head in enumerate(heads):
-        table.add_column(head, overflow="fold" if number == 0 else "ellipsis", no_wrap=number != 0,
-                         min_width=len(head) if number == 0 else None)  # fmt: skip
+    for head in heads:
+        table.add_column(head, overflow="fold", no_wrap=head not in folds)
     before = ""
     for first, *others in rows:
         table.add_row(Text(clean("" if first == before else first), style="bold"), *(Text(clean(c)) for c in others))
