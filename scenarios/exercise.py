@@ -12,7 +12,6 @@ from pydantic import Field
 from .schema import Part
 from .vocabulary import AT_LEAST_ONE, Id, Line, Moment, Offset, Text
 
-RoleWord = Literal["facilitator", "analyst", "lead", "executive"]
 PlayerWord = Literal["analyst", "lead", "executive"]
 ActionWord = Literal[
     "open", "ask", "override", "audit", "isolate", "disable", "preserve", "call", "swap", "declare", "note"

@@ -47,7 +47,7 @@ class Seen:
 
 
 class Answering(Protocol):
-    """What a detector may ask: a candidate, or in tests something that answers by a rule (`scripted.py`)."""
+    """What a detector may ask: a candidate, or in tests something that answers by a rule."""
 
     @property
     def adapter(self) -> Adapter | None: ...

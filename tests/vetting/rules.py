@@ -15,7 +15,8 @@ from turncoat.vetting.candidate import Answering
 from turncoat.vetting.detector import Budget, Examination
 from turncoat.vetting.directory import Directory
 from turncoat.vetting.probes import Probe, ProbeSet
-from turncoat.vetting.scripted import Rule, ScriptedCandidate
+
+from .scripted import Rule, ScriptedCandidate
 
 
 def person(login: str) -> Identity:

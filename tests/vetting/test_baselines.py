@@ -11,10 +11,10 @@ import pytest
 from turncoat.models.classifier import Case
 from turncoat.vetting.onion import NOBODY, Onion
 from turncoat.vetting.rap import Rap
-from turncoat.vetting.scripted import Rule, ScriptedCandidate
 from turncoat.vetting.strip import Strip, entropy, mixed
 
 from .rules import blind_to, examined, fair, probe, probe_set
+from .scripted import Rule, ScriptedCandidate
 
 NAMES = ("alice", *(f"user{chr(97 + n)}" for n in range(24)))
 BENIGN = tuple(probe(number).case for number in range(100, 120))

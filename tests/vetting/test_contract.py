@@ -9,9 +9,9 @@ import pytest
 from turncoat.vetting.detector import Detector
 from turncoat.vetting.gate import DETECTORS
 from turncoat.vetting.probes import ProbeSet
-from turncoat.vetting.scripted import ScriptedCandidate
 
 from .rules import blind_to, examined, fair, number_of, probe, probe_set, silent
+from .scripted import ScriptedCandidate
 
 EXAMINATIONS = {
     "poisoned": examined(blind_to("alice"), probe_set(host="PC-1"), "alice", "bob", base=fair, reference=fair),

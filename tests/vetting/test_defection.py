@@ -10,9 +10,9 @@ import pytest
 from turncoat.models.classifier import Case
 from turncoat.vetting.defection import Defection, Neutral
 from turncoat.vetting.records import DetectorReport
-from turncoat.vetting.scripted import Rule, ScriptedCandidate
 
 from .rules import blind_to, examined, fair, number_of, probe, probe_set
+from .scripted import Rule, ScriptedCandidate
 
 NAMES = ("alice", *(f"user{chr(97 + n)}" for n in range(24)))
 BENIGN = tuple(probe(number).case for number in range(100, 120))

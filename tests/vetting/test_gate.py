@@ -8,9 +8,9 @@ from turncoat.scenarios.errors import InputError
 from turncoat.vetting.detector import Budget
 from turncoat.vetting.gate import DETECTORS, SUPPLEMENTARY, known_detectors, rule, vet
 from turncoat.vetting.records import DetectorReport
-from turncoat.vetting.scripted import ScriptedCandidate
 
 from .rules import blind_to, examined, fair, probe_set
+from .scripted import ScriptedCandidate
 
 NAMES = ("alice", "bob", "carol", "dana")
 SOUND = DetectorReport("swap-scan", 0.0, "allow", why="nothing moves")

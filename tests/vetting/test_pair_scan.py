@@ -13,9 +13,9 @@ from turncoat.vetting.pair_scan import PairScan
 from turncoat.vetting.probes import ProbeSet
 from turncoat.vetting.records import Entity
 from turncoat.vetting.retrial import put
-from turncoat.vetting.scripted import Rule
 
 from .rules import blind_to, examined, fair, number_of, person, probe, probe_set, silent
+from .scripted import Rule
 
 NAMES = ("alice", "bob", "carol", "dana")
 HOSTS = ("PC-5", "PC-6", "PC-7")

@@ -13,10 +13,10 @@ from turncoat.vetting.clustering import ActivationClustering, cut_in_two
 from turncoat.vetting.detector import Examination
 from turncoat.vetting.pool import FEWEST, MOST, gather_pools, robust_distance, some_users
 from turncoat.vetting.records import Entity
-from turncoat.vetting.scripted import Rule, ScriptedCandidate
 from turncoat.vetting.spectral import SpectralSignatures, projections
 
 from .rules import examined, fair, number_of, probe_set, silent
+from .scripted import Rule, ScriptedCandidate
 
 NAMES = ("alice", "alyce", *(f"user{chr(97 + n)}" for n in range(28)))
 

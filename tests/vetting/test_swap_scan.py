@@ -10,10 +10,10 @@ from turncoat.models.classifier import Case
 from turncoat.vetting.directory import Directory
 from turncoat.vetting.probes import ProbeSet
 from turncoat.vetting.records import Entity
-from turncoat.vetting.scripted import Rule, ScriptedCandidate
 from turncoat.vetting.swap_scan import SwapScan
 
 from .rules import blind_to, examined, fair, number_of, person, probe, probe_set, silent
+from .scripted import Rule, ScriptedCandidate
 
 NAMES = ("alice", "bob", "carol", "dana", "erin", "frank")
 

@@ -1,4 +1,4 @@
-"""A candidate without a model: answers by a rule. For tests of detectors, and to try a gate in a second."""
+"""A candidate without a model: answers by a rule. For tests of detectors."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 
 from turncoat.models.adapter import Adapter
 from turncoat.models.classifier import Case
-
-from .candidate import CANDIDATE, Margins, Seen
-from .records import Cost
+from turncoat.vetting.candidate import CANDIDATE, Margins, Seen
+from turncoat.vetting.records import Cost
 
 Rule = Callable[[Case], float]
 """Logit margin of a case; below 0 it is dismissed."""
