@@ -47,14 +47,16 @@ def resume(
     from .live import watch
     from .output import print_json_line, progress, results
     from .past_run import planned, run_folders
-    from .run_order import Outside, check_outside, variants_again
+    from .run_order import Outside, check_outside, check_used_by_any, variants_again
     from .run_report import Wanted, report_object, report_parts, write_page
     from .status import StatusLine
 
     outside = Outside(SinkOptions(url=sink_url, token_env=token_env, model=sink_model), planner_url, planner_token_env)
     watching = None if quiet else progress(as_json)
-    for path in run_folders([Path(run) for run in runs]):
-        plan, manifest = planned(path), RunFolder.open(path).manifest
+    plans = {path: planned(path) for path in run_folders([Path(run) for run in runs])}
+    check_used_by_any([plan.order for plan in plans.values()], outside)
+    for path, plan in plans.items():
+        manifest = RunFolder.open(path).manifest
         check_outside(plan.order, outside)
         specs, known_base = variants_again(plan.order, path, list(variant or ()), base)
         with StatusLine(watching) as status:

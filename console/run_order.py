@@ -100,20 +100,32 @@ def check_used(order: RunOrder, outside: Outside) -> None:
     Raises:
         InputError: All of it.
     """
-    mistakes = list[Mistake](unused_sink_options(order.sink, outside.sink))
-    for option, value in (
-        ("--planner-url", outside.planner_url),
-        ("--planner-model", order.planner_model),
-        ("--planner-token-env", outside.planner_token_env),
-    ):
-        if value and order.planner == "playbook":
-            mistakes.append(Mistake(option, "has no use here", "give --planner llm"))
+    mistakes = list(_unused(order, outside))
+    if order.planner_model and order.planner == "playbook":
+        mistakes.append(Mistake("--planner-model", "has no use here", "give --planner llm"))
     if order.overflow_price is not None and not order.cloud_budget:
         mistakes.append(
             Mistake("--overflow-price", "is for what comes beyond a budget", "give one with --cloud-budget")
         )
     if mistakes:
         raise InputError(*mistakes)
+
+
+def check_used_by_any(orders: Sequence[RunOrder], outside: Outside) -> None:
+    """That at least one of several runs has a use for each thing that was given. Raises InputError otherwise."""
+    unused = [list(_unused(order, outside)) for order in orders]
+    if everywhere := [mistake for mistake in unused[0] if all(mistake in others for others in unused[1:])]:
+        raise InputError(*(replace(mistake, cure="leave it out") for mistake in everywhere))
+
+
+def _unused(order: RunOrder, outside: Outside) -> Iterator[Mistake]:
+    yield from unused_sink_options(order.sink, outside.sink)
+    for option, value in (
+        ("--planner-url", outside.planner_url),
+        ("--planner-token-env", outside.planner_token_env),
+    ):
+        if value and order.planner == "playbook":
+            yield Mistake(option, "has no use here", "give --planner llm")
 
 
 def unused_sink_options(sink: str, options: SinkOptions) -> Iterator[Mistake]:

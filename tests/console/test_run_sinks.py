@@ -109,3 +109,5 @@ def test_resuming_a_webhook_run_without_its_url_says_so(
     ended = turncoat("resume", str(tmp_path / "run"), "--quiet")
     assert ended.code == 2
     assert "url" in ended.stderr
+    ended = turncoat("resume", str(tmp_path / "run"), "--quiet", "--sink-url", url, "--planner-url", url)
+    assert (ended.code, ended.stderr) == (2, "turncoat: --planner-url: has no use here; leave it out\n")
