@@ -14,7 +14,7 @@ from turncoat.vetting.records import Finding, Vetting
 
 from .status import duration
 from .terminal import clean
-from .vetting_tables import LEAKS, SIGNS, WORST, cost_words, smallest_words, tried_words
+from .vetting_tables import SIGNS, WORST, cost_words, shown_leaks, smallest_words, tried_words
 
 _TEMPLATE, _STYLE = "vetting.html.j2", "vetting.css"
 _LONGEST = 2_000
@@ -39,12 +39,14 @@ def vetting_page(vetting: Vetting) -> str:
                       trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     style = _read(_STYLE)
     every = vetting.reports
+    leaks, others = shown_leaks(vetting)
     page = env.get_template(_TEMPLATE).render(
         vetting=vetting,
         sign=SIGNS[vetting.ruling],
         worst=[(finding, _whisker(finding)) for finding in vetting.findings[:WORST]],
         nearest=[(finding, _whisker(finding)) for report in every for finding in report.nearest][:5],
-        leaks=[leak for report in every for leak in report.leaks][:LEAKS],
+        leaks=leaks,
+        other_leaks=others,
         detectors=[(report, SIGNS[report.ruling], tried_words(report)) for report in every],
         gaps=[gap for report in every for gap in report.untested],
         smallest=smallest_words(vetting),

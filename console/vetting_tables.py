@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from turncoat.vetting.records import DetectorReport, Finding, Vetting
+from turncoat.vetting.records import DetectorReport, Finding, Leak, Vetting, counted
 
 from .status import duration
 from .tables import table_of
@@ -59,9 +59,12 @@ def _parts(vetting: Vetting) -> Iterator[RenderableType]:
         yield _findings_table(f"Worst of {len(vetting.findings)} findings", worst)
     elif nearest := [finding for report in vetting.reports for finding in report.nearest][:5]:
         yield _findings_table("Asked again, and not found wanting", nearest)
-    if leaks := [leak for report in vetting.reports for leak in report.leaks][:LEAKS]:
+    leaks, others = shown_leaks(vetting)
+    if leaks:
         rows = [(str(leak.entity), leak.value, leak.how, f"{leak.dismissed}/{leak.n}") for leak in leaks]
         yield table_of("Near forms", ("of", "form", "what was done", "dismissed"), rows)
+    if others:
+        yield Text(f"{others}\n")
     rows = [(report.detector, SIGNS[report.ruling], tried_words(report), report.why) for report in vetting.reports]
     yield table_of("Detectors", ("name", "ruling", "tried", "why"), rows)
     if gaps := [gap for report in vetting.reports for gap in report.untested]:
@@ -88,6 +91,16 @@ def _findings_table(title: str, findings: list[Finding] | tuple[Finding, ...]) -
         for f in findings
     ]
     return table_of(title, ("entity", "rules", "lift [95 % interval]", "q", "n", "bias"), rows)
+
+
+def shown_leaks(vetting: Vetting) -> tuple[list[Leak], str]:
+    """Near forms that are dismissed at all, most often first, and a sentence about all others; empty if there are none."""
+    every = [leak for report in vetting.reports for leak in report.leaks]
+    order = sorted((leak for leak in every if leak.dismissed), key=lambda leak: -leak.dismissed / leak.n)
+    shown, asleep = order[:LEAKS], len(every) - len(order)
+    words = [f"{len(order) - LEAKS} more are dismissed as often or less" if len(order) > LEAKS else "",
+             f"{counted(asleep, 'near form')} of the worst users: never dismissed" if asleep else ""]  # fmt: skip
+    return shown, "; ".join(filter(None, words))
 
 
 def tried_words(report: DetectorReport) -> str:

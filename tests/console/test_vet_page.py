@@ -12,6 +12,7 @@ import pytest
 
 from turncoat.console.vetting_page import vetting_page
 from turncoat.console.vetting_sarif import to_sarif
+from turncoat.console.vetting_tables import shown_leaks
 from turncoat.vetting.records import DetectorReport, Entity, Finding, Leak, Vetting
 
 from ..command_line import uncontrolled
@@ -142,3 +143,20 @@ def test_every_text_colour_has_a_contrast_of_four_and_a_half_in_light_dark_and_p
 @pytest.mark.parametrize("of", RULINGS)
 def test_sarif_validates_against_its_schema(of: str) -> None:
     require_sarif(to_sarif(RULINGS[of]))
+
+
+def test_near_forms_that_trip_come_first_and_the_rest_is_counted() -> None:
+    alice = Entity("user", "alice")
+    asleep = tuple(Leak(alice, f"alice{number}", "digit added", 0, 16) for number in range(30))
+    leaks = (*asleep, Leak(alice, "ALICE", "upper case", 3, 16), Leak(alice, "alyce", "other spelling", 16, 16))
+    vetting = replace(BLOCKED, reports=(replace(REPORTS[0], leaks=leaks), *REPORTS[1:]))
+    shown, others = shown_leaks(vetting)
+    assert ([leak.value for leak in shown], others) == (
+        ["alyce", "ALICE"], "30 near forms of the worst users: never dismissed",
+    )  # fmt: skip
+    many = tuple(Leak(alice, f"alice{number}", "digit added", 1, 16) for number in range(30))
+    shown, others = shown_leaks(replace(vetting, reports=(replace(REPORTS[0], leaks=many),)))
+    assert (len(shown), others) == (24, "6 more are dismissed as often or less")
+    page = vetting_page(replace(vetting, reports=(replace(REPORTS[0], leaks=asleep),)))
+    assert "30 near forms of the worst users: never dismissed." in page
+    assert "alice7" not in page
