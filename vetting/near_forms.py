@@ -70,9 +70,8 @@ def near_forms(
     for row, (form, of, how) in enumerate(forms, start=1):
         answered = np.isfinite(ours[row])
         leaks.append(Leak(of, form.entity.value, how, int((ours[row][answered] < 0).sum()), int(answered.sum())))
-    innocent = {form.entity for form, of, _ in forms if of not in guilty}
-    resembled = {form.entity: of for form, of, _ in forms}
-    found = [replace(f, near=True, why=f"{f.why}; a form near {resembled[f.entity]}, which itself is no blind spot")
+    innocent = {form.entity: of for form, of, _ in forms if of not in guilty}
+    found = [replace(f, near=True, why=f"{f.why}; a form near {innocent[f.entity]}, which itself is no blind spot")
              for f in findings_of(detector, trial) if f.ruling != "allow" and f.entity in innocent]  # fmt: skip
     gaps = tuple(f"near forms: {gap}" for gap in trial.gaps())
     if smallest_lift(trial.caught("user"), len(forms)) is None:
