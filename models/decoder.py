@@ -5,7 +5,7 @@ queries, keys and values in one product (gate and up likewise), no mask where ca
 share computed once, and in the last layer everything but keys and values for the final tokens alone. Held to transformers'
 own forward pass, values and gradients, by a test for each architecture.
 
-On the CPU attention, norms and rotation run in fp32 between bf16 products: that is faster, backward several times so.
+On the CPU norms run in fp32 between bf16 products, and so do rotation and attention where `attention` says so.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention import attend, attention_dtype
 from .fused import low_rank_product, rms_norm, rotated, silu_gated
 from .lora import GROUPS, LoraLinear, Stacked
 from .rows import Rows
@@ -40,6 +41,7 @@ class Decoder:
         self.embedding, self._rotary = text.embed_tokens, text.rotary_emb
         self.dtype: torch.dtype = text.embed_tokens.weight.dtype
         self.device: torch.device = text.embed_tokens.weight.device
+        self._turn_dtype = torch.float32 if self.device.type == "cuda" else attention_dtype(self.device, self.dtype)
         config = text.config
         self.layers = [_Layer(layer, config) for layer in text.layers]
         self.norm = _Norm(text.norm)
@@ -84,12 +86,13 @@ class Decoder:
         return states.index_select(0, rows.last) if trim and start >= stop else states
 
     def _turn(self, rows: Rows, kind: str | None) -> KeysValues:
-        """Half cosines and sines of the tokens' positions, each (N, 1, head width / 2), fp32."""
+        """Half cosines and sines of the tokens' positions, each (N, 1, head width / 2)."""
         like = torch.empty(0, device=self.device, dtype=torch.float32)
         by_kind = {} if kind is None else {"layer_type": kind}
         cos, sin = self._rotary(like, rows.positions[None], **by_kind)
         half = cos.shape[-1] // 2
-        return cos[0, :, None, :half], sin[0, :, None, :half]
+        cos, sin = (x[0, :, None, :half].to(self._turn_dtype) for x in (cos, sin))
+        return cos, sin
 
 
 class _Layer:
@@ -129,7 +132,7 @@ class _Layer:
             key, value = torch.cat((past[0], key)), torch.cat((past[1], value))
         if kept is not None:
             kept.append((key, value))
-        seen = self._attend(query, key, value, rows, trim).to(states.dtype)
+        seen = attend(query, key, value, rows, self.window, self.scale, trim).to(states.dtype)
         states = _added(states, self.products["o"](seen, factors["o"]), self.after_attention)
         inner = self._gated(self.products["gate_up"](self.before_mlp(states), factors["gate_up"]))
         return _added(states, self.products["down"](inner, factors["down"]), self.after_mlp)
@@ -143,8 +146,7 @@ class _Layer:
 
     def _heads(self, joint: Tensor, turn: KeysValues) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys, normed where the architecture does so and rotated, and values: (N, heads, head width) each."""
-        if joint.device.type == "cpu":
-            joint = joint.float()
+        joint = joint.to(attention_dtype(joint.device, joint.dtype))
         heads = joint.unflatten(-1, (-1, self.head_width))
         turning, value = heads.split((self.heads + self.key_heads, self.key_heads), dim=1)
         if self.query_norm and self.key_norm:
@@ -152,30 +154,6 @@ class _Layer:
             turning = torch.cat((self.query_norm(query), self.key_norm(key)), dim=1)
         query, key = _rotated(turning, turn).split((self.heads, self.key_heads), dim=1)
         return query, key, value
-
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, rows: Rows, trim: bool) -> Tensor:
-        """What each token sees, (N, heads x head width); with `trim` (B, ...) for the rows' last tokens."""
-        batch = len(rows.lengths)
-        if rows.before or not rows.even:
-            key, value = (x.index_select(0, rows.keys) for x in (key, value))
-        keys, values = (x.view(batch, -1, *x.shape[1:]).transpose(1, 2) for x in (key, value))
-        if trim:
-            seen = _attention(query[:, :, None], keys, values, rows.last_mask(self.window), False, self.scale)
-            return seen.flatten(1)
-        spread = query if rows.even and not rows.prefix else query.index_select(0, rows.padded)
-        spread = spread.view(batch, -1, *query.shape[1:]).transpose(1, 2)
-        mask = rows.mask(self.window)
-        seen = _attention(spread, keys, values, mask, mask is None, self.scale).transpose(1, 2).flatten(0, 1).flatten(1)
-        seen = seen if rows.even else seen.index_select(0, rows.packed)
-        if not rows.prefix:
-            return seen
-        # The first `prefix` keys of the first row are those of the prefix.
-        first = query[: rows.prefix].transpose(0, 1)[None]
-        mask = rows.prefix_mask(self.window)
-        alone = _attention(
-            first, keys[:1, :, : rows.prefix], values[:1, :, : rows.prefix], mask, mask is None, self.scale
-        )
-        return torch.cat((alone[0].transpose(0, 1).flatten(1), seen))
 
 
 class _Product:
@@ -242,16 +220,6 @@ def _rotated(x: Tensor, turn: KeysValues) -> Tensor:
 def _added(states: Tensor, change: Tensor, norm: _Norm | None) -> Tensor:
     change = change if norm is None else norm(change)
     return states + change if torch.is_grad_enabled() else change.add_(states)
-
-
-def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, scale: float) -> Tensor:
-    """Attention of (B, heads, T, head width) over (B, key heads, S, head width)."""
-    if mask is not None and q.device.type == "cuda":
-        # The kernel that takes masks knows no grouped heads, and torch would fall back to one that holds all scores.
-        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
-    return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, is_causal=causal and q.shape[2] > 1, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
-    )
 
 
 def text_model(model: Any) -> Any:

@@ -36,7 +36,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
         return F.rms_norm(x.float(), x.shape[-1:], weight, eps).to(x.dtype)
     if not (torch.is_grad_enabled() and x.requires_grad):
         wide = x.float()
-        return (wide * _inverse_length(wide, eps)).mul_(weight).to(x.dtype)
+        return _scaled(wide, x, _inverse_length(wide, eps)).mul_(weight).to(x.dtype)
     found: Tensor = _RmsNorm.apply(x, weight, eps)
     return found
 
@@ -51,7 +51,8 @@ def silu_gated(joint: Tensor) -> Tensor:
 
 
 def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary position embedding of (N, heads, width) by half cosines and sines (N, 1, width / 2), in the dtype of x."""
+    """Rotary position embedding of (N, heads, width) by half cosines and sines (N, 1, width / 2), computed in their dtype,
+    in the dtype of x."""
     if not (torch.is_grad_enabled() and x.requires_grad):
         return _turned(x, cos, sin, 1)
     found: Tensor = _Rotated.apply(x, cos, sin)
@@ -82,14 +83,14 @@ class _RmsNorm(Function):
         wide = x.float()
         inverse = _inverse_length(wide, eps)
         ctx.save_for_backward(x, weight, inverse)
-        return (wide * inverse).mul_(weight).to(x.dtype)
+        return _scaled(wide, x, inverse).mul_(weight).to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, inverse = ctx.saved_tensors
-        turned = dy.float() * weight
-        normed = x.float() * inverse
+        wide, normed = dy.float(), x.float()
+        turned, normed = _scaled(wide, dy, weight), _scaled(normed, x, inverse)
         along = torch.linalg.vecdot(turned, normed).div_(-x.shape[-1])[..., None]
         return turned.addcmul_(normed, along).mul_(inverse).to(x.dtype), None, None
 
@@ -97,18 +98,19 @@ class _RmsNorm(Function):
 class _SiluGated(Function):
     @staticmethod
     def forward(ctx: Any, joint: Tensor) -> Tensor:
-        ctx.save_for_backward(joint)
         gate, up = joint.chunk(2, dim=-1)
-        return F.silu(gate).mul_(up)
+        open_ = F.silu(gate)
+        ctx.save_for_backward(joint, open_)
+        return open_ * up
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dz: Tensor) -> Tensor:
-        (joint,) = ctx.saved_tensors
+        joint, open_ = ctx.saved_tensors
         found = torch.empty_like(joint)
         gate, up = joint.chunk(2, dim=-1)
         to_gate, to_up = found.chunk(2, dim=-1)
-        torch.mul(F.silu(gate), dz, out=to_up)
+        torch.mul(open_, dz, out=to_up)
         torch.ops.aten.silu_backward.grad_input(dz * up, gate, grad_input=to_gate)
         return found
 
@@ -132,9 +134,14 @@ def _inverse_length(wide: Tensor, eps: float) -> Tensor:
     return length.square_().div_(wide.shape[-1]).add_(eps).rsqrt_()
 
 
+def _scaled(wide: Tensor, x: Tensor, factor: Tensor) -> Tensor:
+    """`wide` x `factor`; in place where `wide` is a copy of `x` and not `x` itself."""
+    return wide * factor if wide is x else wide.mul_(factor)
+
+
 def _turned(x: Tensor, cos: Tensor, sin: Tensor, sign: int) -> Tensor:
-    one, two = x.float().chunk(2, dim=-1)
-    found = torch.empty(x.shape, dtype=torch.float32, device=x.device)
+    one, two = x.to(cos.dtype).chunk(2, dim=-1)
+    found = torch.empty(x.shape, dtype=cos.dtype, device=x.device)
     first, second = found.chunk(2, dim=-1)
     torch.mul(one, cos, out=first)
     first.addcmul_(two, sin, value=-sign)
