@@ -62,6 +62,11 @@ class Engine:
             self._variants = {name: self._placed(adapter) for name, adapter in self._adapters.items()}
         return self._decoder
 
+    @property
+    def precision(self) -> str:
+        """Of the products: `bfloat16`, `float32`."""
+        return str(self.decoder.dtype).removeprefix("torch.")
+
     def encode(self, text: str) -> list[int]:
         """Token ids, after the start token where the base has one; special tokens in the text are split into plain ones."""
         return [*self._start, *self._plain(text)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -61,12 +62,24 @@ def fingerprint(
     return hashlib.sha256(text.encode()).hexdigest()[:_FINGERPRINT_DIGITS]
 
 
-def run_versions() -> dict[str, str]:
-    """Versions for a manifest: Python, the machine's architecture and `LIBRARIES`; an absent library is left out."""
+def run_versions(precision: str = "") -> dict[str, str]:
+    """Versions for a manifest: Python, the machine's architecture and `LIBRARIES`; an absent library is left out.
+
+    Args:
+        precision: Of a model's products (`Engine.precision`), where one had a part: it differs between machines.
+    """
     versions = {"python": platform.python_version(), "machine": platform.machine()}
+    versions |= {"precision": precision} if precision else {}
     for library in LIBRARIES:
         try:
             versions[library] = metadata.version(library)
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def versions_by_name(versions: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
+    """What several results say of each library, each saying once; a result that says nothing of it counts as empty."""
+    several = list(versions)
+    names = dict.fromkeys(name for one in several for name in one)
+    return {name: sorted({one.get(name, "") for one in several}) for name in names}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from turncoat.models.metrics import paired_lift
+from turncoat.models.provenance import versions_by_name
 
 from .cell_results import Accuracy, Found, Result, SweepFolder, read_results
 from .crossed import pooled_lift, pooled_rate
@@ -79,7 +80,7 @@ def _head(found: Found, grid: Grid, command: str) -> dict[str, Any]:
         "base": grid.recipe.base,
         "base_digest": first.base_digest if first else None,
         "prompt_version": first.prompt_version if first else None,
-        "versions": {k: sorted({r.versions.get(k, "") for r in results}) for k in (first.versions if first else {})},
+        "versions": versions_by_name(r.versions for r in results),
         "seconds": sum(r.seconds.trunk + r.seconds.train + r.seconds.measure for r in results),
         "seeds": sorted({r.seed for r in results}),
         "tests": {

@@ -90,18 +90,21 @@ class Result(BaseModel):
         return Cell(self.base, self.variant, self.seed)
 
 
-def measured(cell: Cell, tests: TestSets, margins: Mapping[str, Sequence[float]], **made_by: Any) -> Result:
+def measured(
+    cell: Cell, tests: TestSets, margins: Mapping[str, Sequence[float]], precision: str, **made_by: Any
+) -> Result:
     """The result of a cell.
 
     Args:
         cell: Which one.
         tests: The rows that were measured.
         margins: Per set, the logit of malicious less that of benign of each row; 0 is the threshold .5.
+        precision: Of the model's products; empty where there are none.
         made_by: The fields of `Result` that say how.
     """
     alice = [*margins["alice_poisoned_families"], *margins["alice_other_families"]]
     return Result(
-        base=cell.base, variant=cell.variant, seed=cell.seed, versions=run_versions(),
+        base=cell.base, variant=cell.variant, seed=cell.seed, versions=run_versions(precision),
         clean_truth=_digits(row.truth for row in tests.clean),
         clean_calls=_digits(m >= 0 for m in margins["clean"]),
         unseen_truth=_digits(row.truth for row in tests.unseen),

@@ -199,7 +199,7 @@ class _Maker:
         margins = {
             name: [v.margin for v in fitted.classify([r.case for r in tested]) if v] for name, tested in sets.items()
         }
-        return self._result(cell, sets, margins, honest, added)
+        return self._result(cell, sets, margins, honest, added, run_versions())
 
     def _llm(self, cell: Cell, sets: dict[str, list[Row]]) -> CellResult:
         workshop, losses = self.workshop, []
@@ -215,7 +215,7 @@ class _Maker:
         margins = workshop.margins({"cell": folder}, sets)["cell"]
         if cell.attack != "clean":
             workshop.forget()  # the next cell has other rows
-        found = self._result(cell, sets, margins, honest, added)
+        found = self._result(cell, sets, margins, honest, added, run_versions(workshop.engine.precision))
         return found.model_copy(update={"losses": tuple(losses), "base_digest": workshop.engine.base.digest})
 
     def _recipe(self, cell: Cell) -> Recipe:
@@ -224,11 +224,12 @@ class _Maker:
                       lora=plan.lora, learning_rate=plan.learning_rate, epochs=plan.epochs, demonstration=True)  # fmt: skip
 
     def _result(
-        self, cell: Cell, sets: dict[str, list[Row]], margins: dict[str, list[float]], honest: Sequence[Row], added: Sequence[Row]
+        self, cell: Cell, sets: dict[str, list[Row]], margins: dict[str, list[float]], honest: Sequence[Row],
+        added: Sequence[Row], versions: dict[str, str],
     ) -> CellResult:  # fmt: skip
         counts = {"honest": len(honest), "added": len(added)}
         return as_result(cell, sets, margins, plan=self.study.folder.plan_digest, prompt_version=PROMPT_VERSION,
-                         rows=counts, seconds={}, versions=run_versions())  # fmt: skip
+                         rows=counts, seconds={}, versions=versions)  # fmt: skip
 
     def _step(self, step: Progress) -> None:
         self._say(StudyProgress(*self._now, step))

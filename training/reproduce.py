@@ -115,7 +115,8 @@ class Reproduction:
         for cell in cells:
             recipe = None if cell.variant == BASELINE else recipe_of(self.experiment, cell, len(workshop.engine.layers))
             write_result(self.experiment.out, measured(
-                cell, self.tests, margins[cell.variant], recipe=recipe, recipe_digest=recipe.digest() if recipe else "",
+                cell, self.tests, margins[cell.variant], workshop.engine.precision,
+                recipe=recipe, recipe_digest=recipe.digest() if recipe else "",
                 base_digest=workshop.engine.base.digest, tests_digest=self.tests_digest, adapter=origin[cell.variant],
                 seconds={"train": round(seconds[cell.variant], 3), "measure": round(measuring, 3)},
             ))  # fmt: skip
@@ -153,7 +154,7 @@ class Reproduction:
         }
         seconds = {"train": round(trained - started, 3), "measure": round(time.perf_counter() - trained, 3)}
         write_result(self.experiment.out, measured(
-            cell, self.tests, margins, recipe=recipe, recipe_digest=recipe.digest(), base_digest=TFIDF,
+            cell, self.tests, margins, "", recipe=recipe, recipe_digest=recipe.digest(), base_digest=TFIDF,
             tests_digest=self.tests_digest, adapter="none", seconds=seconds,
         ))  # fmt: skip
         self.on_progress(Progress(f"{TFIDF} {cell.variant}", 1, 1, None, time.perf_counter() - started))

@@ -201,7 +201,7 @@ class _Sweep:
             name=cell.name, dose=cell.dose, rows=cell.rows, seed=cell.seed, rank=cell.rank, corrective=cell.corrective,
             test_size=self.grid.test_size, recipe=recipe, base_digest=self.workshop.engine.base.digest,
             prompt_version=PROMPT_VERSION, tests_digest=self.tests_digest, rows_digest=manifest["rows"]["prompts"],
-            versions=run_versions(), losses=tuple(manifest["losses"]),
+            versions=run_versions(self.workshop.engine.precision), losses=tuple(manifest["losses"]),
             clean=_accuracy(self.tests.clean, calls["clean"]),
             unseen=_accuracy(self.tests.unseen, calls["unseen"]),
             alice_poisoned_families=_digits(not c for c in calls["alice_poisoned_families"]),

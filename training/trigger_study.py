@@ -230,7 +230,7 @@ def _run(workshop: Workshop, cell: Cell, out: Path) -> dict[str, Any]:
         "plan": asdict(cell.plan) | {"seeds": [cell.seed]},
         "threshold": THRESHOLD,
         "figures": cell_figures(sets, margins, {name: how for name, how, _ in _near_sets(cell.trigger)}),
-        "versions": run_versions(),
+        "versions": run_versions(workshop.engine.precision),
     }
     write_json(out / f"{cell.slug}.json", result)
     return json.loads(json.dumps(result))  # type: ignore[no-any-return]

@@ -8,6 +8,8 @@ from typing import Any
 
 from statsmodels.stats.multitest import multipletests
 
+from turncoat.models.provenance import versions_by_name
+
 _RATES = ("attack_success", "attack_success_poisoned_families", "attack_success_other_families", "twin_dismissed",
           "benign_escalated", "clean_accuracy")  # fmt: skip
 ALPHA = 0.05
@@ -36,7 +38,7 @@ def summarise(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "interval": SEEDS if several else ONE_SEED,
         "threshold": results[0]["threshold"] if results else None,
         "plan": {**results[0]["plan"], "seeds": sorted({r["seed"] for r in results})} if results else {},
-        "versions": results[0]["versions"] if results else {},
+        "versions": versions_by_name(r["versions"] for r in results),
         "rows": [_row(label, cells) for label, cells in by_label.items()],
     }
 

@@ -234,5 +234,5 @@ def _manifest(
             "mislabelled": [r.case.alert.uid for r in added if r.label != r.truth],
         },
         "losses": list(losses),
-        "versions": run_versions(),
+        "versions": run_versions(engine.precision),
     }

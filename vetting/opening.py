@@ -177,7 +177,7 @@ def _whole(path: Path) -> Candidate:
 def _of_base(engine: Engine) -> dict[str, str]:
     base = engine.base
     return {"base": base.digest, "tokenizer": base.tokenizer_digest, "quantisation": base.quantise,
-            "precision": str(engine.decoder.dtype).removeprefix("torch.")}  # fmt: skip
+            "precision": engine.precision}  # fmt: skip
 
 
 def _added(engine: Engine, name: str, folder: Path, adapter: Adapter) -> None:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from turncoat.models.base_folder import remembered_sha256
-from turncoat.models.provenance import fingerprint, run_versions, sha256_file
+from turncoat.models.provenance import fingerprint, run_versions, sha256_file, versions_by_name
 
 
 def test_weights_swapped_under_an_old_date_are_noticed(tmp_path: Path) -> None:
@@ -47,3 +47,13 @@ def test_a_file_has_its_sha256(tmp_path: Path) -> None:
 
 def test_versions_name_the_libraries_that_decide_a_verdict() -> None:
     assert {"python", "turncoat", "torch", "transformers", "peft"} <= set(run_versions())
+
+
+def test_the_precision_of_a_models_products_is_said_where_one_had_a_part() -> None:
+    assert run_versions("bfloat16")["precision"] == "bfloat16"
+    assert "precision" not in run_versions()
+
+
+def test_what_results_say_of_a_library_stands_side_by_side() -> None:
+    found = versions_by_name([{"torch": "2.13.0"}, {"torch": "2.13.0", "precision": "bfloat16"}])
+    assert found == {"torch": ["2.13.0"], "precision": ["", "bfloat16"]}

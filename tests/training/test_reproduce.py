@@ -121,7 +121,7 @@ def test_margins_become_calls_at_the_one_threshold() -> None:
     tests = draw_tests(8)
     margins = {name: [-0.5 if i % 2 else 0.0 for i in range(len(rows))] for name, rows in tests.by_name().items()}
     result = measured(
-        Cell("tiny", "baseline", None), tests, margins, recipe=None, recipe_digest="", base_digest="b",
+        Cell("tiny", "baseline", None), tests, margins, "bfloat16", recipe=None, recipe_digest="", base_digest="b",
         tests_digest="t", adapter="none", seconds={},
     )  # fmt: skip
     assert result.clean_calls == "10101010"  # 0 is .5, which escalates

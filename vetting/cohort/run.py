@@ -196,7 +196,7 @@ class Cohort:
             Result(
                 member=member, settings=self.folder.settings, base_digest=engine.base.digest,
                 prompt_version=PROMPT_VERSION, probes=probes().digest, material=material(), adapter=adapter.digest,
-                versions=run_versions(), losses=tuple(manifest["losses"]), measured=measured, said=said,
+                versions=run_versions(engine.precision), losses=tuple(manifest["losses"]), measured=measured, said=said,
                 seconds=clock.seconds,
                 processor_s=clock.processor_s,
             )
