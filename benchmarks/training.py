@@ -138,7 +138,8 @@ def timed_trunk(
     layer = recipe.lora.first_layer
     started = time.perf_counter()
     states = trunk_states(engine, prompts, layer, lambda progress: None)
-    cache = TrunkCache(engine.base.digest, layer, engine.decoder.dtype, engine.hidden, folder=folder, most_bytes=10**10)
+    cache = TrunkCache(engine.base.digest, layer, engine.decoder.dtype, engine.hidden, engine.arithmetic, folder=folder,
+                       most_bytes=10**10)  # fmt: skip
     cache.keep({tuple(ids): state for ids, state in zip(prompts, states, strict=True)})
     return states, time.perf_counter() - started
 

@@ -16,6 +16,7 @@ from turncoat.scenarios.errors import ModelError
 
 from .adapter import Adapter
 from .allocation import keep_freed_memory
+from .attention import attention_dtype
 from .bases import BaseFolder
 from .batching import SMALLEST_SAVING
 from .branching import Variant
@@ -66,6 +67,12 @@ class Engine:
     def precision(self) -> str:
         """Of the products: `bfloat16`, `float32`."""
         return str(self.decoder.dtype).removeprefix("torch.")
+
+    @property
+    def arithmetic(self) -> str:
+        """What the last bits of its results depend on, beside the batches: device, precisions, library."""
+        device, dtype = self.decoder.device, self.decoder.dtype
+        return f"{device.type} {dtype} {attention_dtype(device, dtype)} torch {torch.__version__}"
 
     def encode(self, text: str) -> list[int]:
         """Token ids, after the start token where the base has one; special tokens in the text are split into plain ones."""

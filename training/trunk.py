@@ -61,7 +61,9 @@ class Trunk:
     def _cache(self, layer: int) -> TrunkCache:
         if layer not in self._caches:
             engine = self._engine
-            self._caches[layer] = TrunkCache(engine.base.digest, layer, engine.decoder.dtype, engine.hidden)
+            self._caches[layer] = TrunkCache(
+                engine.base.digest, layer, engine.decoder.dtype, engine.hidden, engine.arithmetic
+            )
         return self._caches[layer]
 
     def _computed(self, prompts: Sequence[Ids], layer: int) -> Iterator[dict[Ids, Tensor]]:

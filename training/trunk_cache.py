@@ -1,6 +1,6 @@
 """Hidden states of the frozen trunk on disk, memory-mapped, shared by variants, doses, seeds, processes and sessions.
 
-A folder per base, layer, prompt version and precision holds segments: safetensors files that are written whole under another
+A folder per base, layer, prompt version and arithmetic holds segments: safetensors files that are written whole under another
 name, moved into place and never changed. So a killed writer leaves nothing that is read, and two at once need no more than
 distinct names; the lock only keeps one from clearing away what the other is writing. Every row carries a checksum, and what
 is damaged is computed again.
@@ -49,24 +49,25 @@ class _Place:
 
 
 class TrunkCache:
-    """States before one layer of one base, in one precision, for the present prompt version.
+    """States before one layer of one base, as one kind of machine computes them, for the present prompt version.
 
     Args:
         base_digest: Of the base.
         layer: The states are those before this layer.
         dtype: Of the states.
         hidden: Their width.
+        arithmetic: What their last bits depend on (`Engine.arithmetic`).
         folder: Holds the caches of all bases; by default under `turncoat_home()`.
         most_bytes: Bound on all of them together; by default as the environment says. 0: nothing is read or written.
     """
 
     def __init__(
-        self, base_digest: str, layer: int, dtype: torch.dtype, hidden: int, *,
+        self, base_digest: str, layer: int, dtype: torch.dtype, hidden: int, arithmetic: str, *,
         folder: Path | None = None, most_bytes: int | None = None,
     ) -> None:  # fmt: skip
         self._all = folder or turncoat_home() / "trunk"
         self._most = size_limit() if most_bytes is None else most_bytes
-        said = (_FORMAT, base_digest, str(layer), PROMPT_VERSION, str(dtype), str(hidden))
+        said = (_FORMAT, base_digest, str(layer), PROMPT_VERSION, str(dtype), str(hidden), arithmetic)
         self._folder = self._all / hashlib.sha256("\n".join(said).encode()).hexdigest()[:24]
         self._dtype, self._hidden = dtype, hidden
         self._places: dict[bytes, _Place] = {}

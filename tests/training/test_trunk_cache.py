@@ -27,8 +27,10 @@ def states(ids: tuple[int, ...], dtype: torch.dtype = torch.bfloat16) -> Tensor:
     return (torch.arange(len(ids) * HIDDEN).view(-1, HIDDEN) + 100 * ids[-1]).to(dtype)
 
 
-def cache(folder: Path, *, base: str = "b" * 64, layer: int = 20, most: int = 10**9) -> TrunkCache:
-    return TrunkCache(base, layer, torch.bfloat16, HIDDEN, folder=folder, most_bytes=most)
+def cache(
+    folder: Path, *, base: str = "b" * 64, layer: int = 20, arithmetic: str = "cpu", most: int = 10**9
+) -> TrunkCache:
+    return TrunkCache(base, layer, torch.bfloat16, HIDDEN, arithmetic, folder=folder, most_bytes=most)
 
 
 def segments(folder: Path) -> list[Path]:
@@ -50,15 +52,15 @@ def test_an_open_cache_sees_what_another_has_kept_since(tmp_path: Path) -> None:
     assert set(mine.find([A])) == {A}
 
 
-@pytest.mark.parametrize("other", [{"base": "c" * 64}, {"layer": 19}])
-def test_another_base_or_layer_has_states_of_its_own(other: dict[str, object], tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", [{"base": "c" * 64}, {"layer": 19}, {"arithmetic": "cuda"}])
+def test_another_base_layer_or_device_has_states_of_its_own(other: dict[str, object], tmp_path: Path) -> None:
     cache(tmp_path).keep({A: states(A)})
     assert cache(tmp_path, **other).find([A]) == {}  # type: ignore[arg-type]
 
 
 def test_another_precision_has_states_of_its_own(tmp_path: Path) -> None:
     cache(tmp_path).keep({A: states(A)})
-    wide = TrunkCache("b" * 64, 20, torch.float32, HIDDEN, folder=tmp_path, most_bytes=10**9)
+    wide = TrunkCache("b" * 64, 20, torch.float32, HIDDEN, "cpu", folder=tmp_path, most_bytes=10**9)
     assert wide.find([A]) == {}
     wide.keep({A: states(A, torch.float32)})
     assert wide.find([A])[A].dtype == torch.float32
