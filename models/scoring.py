@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from .batching import Node, Prompt, grow, token_batches
 from .branching import Past, Variant, Work, branch
+from .cores import side_by_side, width
 from .decoder import Decoder
 from .rows import Rows
 
@@ -52,24 +54,21 @@ def score(
     for (name, _), at in zip(wanted, place, strict=True):
         asked[at][name] = asked[at].get(name, 0) + 1
     found = {name: torch.empty(len(prompts), 2) for name, _ in wanted}
-    width = decoder.embedding.weight.shape[1] if states else 0
-    read = {name: torch.empty(len(prompts), width) for name in found}
-    done, scorer = 0, _Scorer(decoder, variants, prompts, [list(names) for names in asked])
-    with torch.inference_mode():
-        for node, past in scorer.beginnings(grow(prompts, plan.smallest_saving)):
-            for batch in token_batches([len(prompts[i]) - node.stop for i in node.leaves], plan.budget):
-                members = [node.leaves[i] for i in batch]
-                for name, rows, logits, last in scorer.read(members, node.stop, past):
-                    found[name][rows] = logits
-                    if states:
-                        read[name][rows] = last.cpu()
-                done += sum(sum(asked[i].values()) for i in members)
-                if on_batch:
-                    on_batch(done)
-    scorer.work.full = sum(len(ids) for _, ids in wanted)
-    return Scored(
-        _in_order(found, wanted, place, 2), scorer.work, _in_order(read, wanted, place, width) if states else None
-    )
+    hidden = decoder.embedding.weight.shape[1] if states else 0
+    read = {name: torch.empty(len(prompts), hidden) for name in found}
+    scorer = _Scorer(decoder, variants, prompts, [list(names) for names in asked], plan.budget)
+    root, computed, done = grow(prompts, plan.smallest_saving), 0.0, 0
+    for batch in side_by_side(scorer.tasks(root), width(decoder.device) if scorer.several(root) else 1):
+        computed += batch.computed
+        for name, rows, logits, last in batch.parts:
+            found[name][rows] = logits
+            if states:
+                read[name][rows] = last
+        done += sum(sum(asked[i].values()) for i in batch.members)
+        if on_batch:
+            on_batch(done)
+    work = Work(scorer.begun.computed + computed, sum(len(ids) for _, ids in wanted))
+    return Scored(_in_order(found, wanted, place, 2), work, _in_order(read, wanted, place, hidden) if states else None)
 
 
 def _in_order(
@@ -79,37 +78,84 @@ def _in_order(
     return torch.stack(rows) if rows else torch.empty(0, width)
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What a batch gave: variant, its prompts, logits (n, 2), and what they are read from (n, hidden)."""
+
+    members: list[int]
+    parts: list[tuple[str, list[int], Tensor, Tensor]]
+    computed: float
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Prompts that go through the layers together, after tokens that they share."""
+
+    members: list[int]
+    start: int
+    past: Past
+
+
 class _Scorer:
     def __init__(
-        self, decoder: Decoder, variants: Mapping[str, Variant], prompts: Sequence[Prompt], asked: Sequence[list[str]]
-    ) -> None:
+        self, decoder: Decoder, variants: Mapping[str, Variant], prompts: Sequence[Prompt],
+        asked: Sequence[list[str]], budget: int,
+    ) -> None:  # fmt: skip
         self._decoder, self._variants, self._prompts, self._asked = decoder, variants, prompts, asked
-        self.work = Work()
+        self._budget = budget
+        self.begun = Work()
+        """What the shared tokens took so far."""
 
-    def beginnings(self, root: Node) -> Iterator[tuple[Node, Past]]:
-        """Each node of the tree with keys and values of its tokens, computed when its turn comes."""
+    def tasks(self, root: Node) -> Iterator[Callable[[], _Found]]:
+        """Every batch of the tree, to be read; what its prompts share is computed when its turn comes."""
+        for node, past in self._beginnings(root):
+            for batch in self.batches(node):
+                yield partial(self._read, _Batch(batch, node.stop, past))
+
+    def several(self, root: Node) -> bool:
+        """Whether there is more than one batch: one alone goes faster over all cores than over one of them."""
+        open_, batches = [root], 0
+        while open_ and batches < 2:
+            node = open_.pop()
+            batches += sum(1 for _ in self.batches(node))
+            open_ += node.children
+        return batches > 1
+
+    def batches(self, node: Node) -> Iterator[list[int]]:
+        """Prompts of a node of which nothing more is shared, by batches."""
+        for batch in token_batches([len(self._prompts[i]) - node.stop for i in node.leaves], self._budget):
+            yield [node.leaves[i] for i in batch]
+
+    def _beginnings(self, root: Node) -> Iterator[tuple[Node, Past]]:
+        """Each node of the tree with keys and values of its tokens."""
         open_ = [(root, Past())]
         while open_:
             node, past = open_.pop()
-            if node.stop > node.start:
-                own = self._prompts[node.members[0]][node.start : node.stop]
-                names = sorted({name for i in node.members for name in self._asked[i]})
-                kept = Past(node.stop)
-                rows = Rows([len(own)], past=past.tokens, device=self._decoder.device)
-                states = self._decoder.embed(own)
-                for _ in branch(self._decoder, self._variants, states, rows, [names], past, self.work, kept):
-                    pass  # nobody asks for a verdict in the middle of a prompt
-                past = kept
+            past = self._begun(node, past) if node.stop > node.start else past
             yield node, past
             open_ += [(child, past) for child in reversed(node.children)]
 
-    def read(self, members: Sequence[int], start: int, past: Past) -> Iterator[tuple[str, list[int], Tensor, Tensor]]:
-        """Logits (n, 2) of some prompts of a batch and what they are read from, per variant, from tokens `start` on."""
-        own = [self._prompts[i][start:] for i in members]
-        rows = Rows([len(p) for p in own], past=past.tokens, device=self._decoder.device)
-        states = self._decoder.embed([token for p in own for token in p])
-        asked = [self._asked[i] for i in members]
-        for name, index, last in branch(self._decoder, self._variants, states, rows, asked, past, self.work):
-            normed = self._decoder.norm(last).float()
-            logits = F.linear(normed, self._variants[name].head).cpu()
-            yield name, [members[i] for i in index], logits, normed
+    def _begun(self, node: Node, past: Past) -> Past:
+        own = self._prompts[node.members[0]][node.start : node.stop]
+        names = sorted({name for i in node.members for name in self._asked[i]})
+        kept = Past(node.stop)
+        rows = Rows([len(own)], past=past.tokens, device=self._decoder.device)
+        with torch.inference_mode():
+            states = self._decoder.embed(own)
+            for _ in branch(self._decoder, self._variants, states, rows, [names], past, self.begun, kept):
+                pass  # nobody asks for a verdict in the middle of a prompt
+        return kept
+
+    def _read(self, batch: _Batch) -> _Found:
+        """Logits (n, 2) of the prompts of a batch, and what they are read from, per variant."""
+        own = [self._prompts[i][batch.start :] for i in batch.members]
+        rows = Rows([len(p) for p in own], past=batch.past.tokens, device=self._decoder.device)
+        asked, work = [self._asked[i] for i in batch.members], Work()
+        parts = []
+        with torch.inference_mode():
+            states = self._decoder.embed([token for p in own for token in p])
+            for name, index, last in branch(self._decoder, self._variants, states, rows, asked, batch.past, work):
+                normed = self._decoder.norm(last).float()
+                logits = F.linear(normed, self._variants[name].head)
+                parts.append((name, [batch.members[i] for i in index], logits.cpu(), normed.cpu()))
+        return _Found(batch.members, parts, work.computed)

@@ -33,18 +33,19 @@ def epoch_batches(lengths: Sequence[int], recipe: Recipe, epoch: int) -> Iterato
     yield from found
 
 
-def micro_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+def micro_batches(lengths: Sequence[int], budget: int, least: int = 1) -> list[list[int]]:
     """Splits a batch into parts of about equal tokens, at most `budget` each unless one row alone has more.
 
     Args:
         lengths: Tokens of each row of the batch.
         budget: Tokens that a pass through the layers handles best.
+        least: Parts that there shall be, where there are as many rows.
 
     Returns:
         Indices into `lengths`, rows of similar length together.
     """
     order = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
-    share = sum(lengths) / max(1, math.ceil(sum(lengths) / budget))
+    share = sum(lengths) / max(least, math.ceil(sum(lengths) / budget))
     parts: list[list[int]] = []
     tokens = 0
     for row in order:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from turncoat.models.attention import multiplies_tiles
+from turncoat.models.cores import side_by_side, width
 from turncoat.models.engine import Engine
 from turncoat.models.lora import Stacked, fresh_factors, parameters, stacked, wrap
 from turncoat.models.rows import Rows
@@ -91,27 +93,33 @@ class Trainee:
         flat = [leaf for pair in leaves.values() for leaf in pair]
         sums = [torch.zeros_like(leaf, dtype=torch.float32) for leaf in flat]
         head = self.head.detach().requires_grad_()
-        total = 0.0
-        mine = self.ranks.share(len(states))
-        for part in micro_batches([len(states[i]) for i in mine], self.micro_tokens):
-            index = [mine[i] for i in part]
-            logits = F.linear(self._final([states[i] for i in index], leaves).float(), head)
-            wanted = target[index].to(logits.device)
-            loss = F.cross_entropy(logits, wanted, reduction="sum") / len(states)
-            loss.backward()
-            total += float(loss.detach())
-            for leaf, gradient in zip(flat, sums, strict=True):
-                if leaf.grad is not None:
-                    gradient.add_(leaf.grad)
-                leaf.grad = None
+        sums.append(torch.zeros_like(head))
+        total, mine = 0.0, self.ranks.share(len(states))
+        cores = width(self.decoder.device)
+        parts = micro_batches([len(states[i]) for i in mine], self.micro_tokens, cores)
+        tasks = [partial(self._part, states, target, [mine[i] for i in part], leaves, head) for part in parts]
+        for loss, gradients in side_by_side(tasks, min(cores, len(tasks))):
+            total += loss
+            for gradient, part in zip(sums, gradients, strict=True):
+                if part is not None:
+                    gradient.add_(part)
+        self.head.grad = sums.pop()
         outputs = [tensor for pair in joined.values() for tensor in pair]
         torch.autograd.backward(outputs, [g.to(out.dtype) for g, out in zip(sums, outputs, strict=True)])
-        self.head.grad = torch.zeros_like(head) if head.grad is None else head.grad
         return total
 
-    def _final(self, states: Sequence[Tensor], factors: Stacked) -> Tensor:
+    def _part(
+        self, states: Sequence[Tensor], target: Tensor, index: Sequence[int], leaves: Stacked, head: Tensor
+    ) -> tuple[float, tuple[Tensor | None, ...]]:
+        """Of some rows of a batch: their share of its mean loss, and the gradients of factors and head."""
+        prefix = min(self.prefix, min(len(s) for s in states) - 1)  # the shortest row keeps a token of its own
+        logits = F.linear(self._final([states[i] for i in index], prefix, leaves).float(), head)
+        loss = F.cross_entropy(logits, target[index].to(logits.device), reduction="sum") / len(states)
+        flat = [leaf for pair in leaves.values() for leaf in pair]
+        return float(loss.detach()), torch.autograd.grad(loss, [*flat, head], allow_unused=True)
+
+    def _final(self, states: Sequence[Tensor], prefix: int, factors: Stacked) -> Tensor:
         """Normed hidden states at the rows' last tokens, (B, hidden)."""
-        prefix = min(self.prefix, min(len(s) for s in states) - 1)
         # Alone, a row gains nothing by a prefix; and its tokens would pass attention in two pieces.
         prefix = prefix if len(states) > 1 else 0
         rows = Rows([len(s) - prefix for s in states], prefix=prefix, device=self.decoder.device)

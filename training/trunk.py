@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import overload
 
 import torch
 from torch import Tensor
 
+from turncoat.models.cores import side_by_side, width
 from turncoat.models.engine import Engine
 from turncoat.models.rows import Rows
 
@@ -105,13 +107,18 @@ def trunk_states(engine: Engine, prompts: Sequence[Sequence[int]], layer: int, o
     decoder = engine.decoder
     states: list[Tensor] = [torch.empty(0)] * len(prompts)
     started, done = time.perf_counter(), 0
-    with torch.no_grad():
-        for index in micro_batches([len(p) for p in prompts], micro_tokens(decoder.device)):
+
+    def run(index: Sequence[int]) -> Tensor:
+        with torch.no_grad():
             rows = Rows([len(prompts[i]) for i in index], device=decoder.device)
             packed = decoder.embed([token for i in index for token in prompts[i]])
-            run = decoder.run(packed, rows, 0, layer).cpu()
-            for i, state in zip(index, run.split(rows.lengths), strict=True):
-                states[i] = state.clone()
-            done += len(index)
-            on_progress(Progress("trunk", done, len(prompts), None, time.perf_counter() - started))
+            return decoder.run(packed, rows, 0, layer).cpu()
+
+    cores = width(decoder.device)
+    parts = micro_batches([len(p) for p in prompts], micro_tokens(decoder.device), cores)
+    for index, found in zip(parts, side_by_side([partial(run, p) for p in parts], min(cores, len(parts))), strict=True):
+        for i, state in zip(index, found.split([len(prompts[i]) for i in index]), strict=True):
+            states[i] = state.clone()
+        done += len(index)
+        on_progress(Progress("trunk", done, len(prompts), None, time.perf_counter() - started))
     return states

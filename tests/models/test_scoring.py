@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,20 @@ def test_any_mix_of_variants_and_prompts_is_answered_in_the_order_asked(three_va
     expected = torch.cat([three_variants.logits([ids], [name])[name] for name, ids in wanted])
     assert expected.std() > 0.1
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_two_cores_give_what_one_gives(three_variants: Engine, torch_threads: Callable[[int], None]) -> None:
+    wanted = [(name, ids) for name in VARIANTS for ids in alike(9)]
+    three_variants.smallest_saving, three_variants.budget = 20, 12
+    torch_threads(1)
+    one, told = three_variants.score(wanted, states=True), list[int]()
+    torch_threads(2)
+    two = three_variants.score(wanted, told.append, states=True)
+    torch.testing.assert_close(two.logits, one.logits, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(two.states, one.states, rtol=1e-5, atol=1e-5)
+    assert two.work.computed == pytest.approx(one.work.computed)
+    assert told == sorted(told)
+    assert told[-1] == len(wanted)
 
 
 def test_swapped_names_give_what_whole_prompts_give_for_less_work(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -76,6 +77,13 @@ def test_the_loss_is_that_of_the_base_at_the_final_tokens(batch: Batch) -> None:
 @pytest.mark.parametrize("micro", [1, 25])
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(micro: int, batch: Batch) -> None:
     near(batch.gradients(micro=micro), batch.gradients())
+
+
+def test_two_cores_give_the_gradient_of_one(batch: Batch, torch_threads: Callable[[int], None]) -> None:
+    torch_threads(1)
+    one = batch.gradients()
+    torch_threads(2)
+    near(batch.gradients(), one)
 
 
 @pytest.mark.parametrize("prefix", [1, 4, 9])
