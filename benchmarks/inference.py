@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--growth", type=int, nargs="*", default=[100, 1000, 10_000], help="numbers of alerts")
     parser.add_argument("--variants", type=int, nargs="*", default=[1, 2, 4, 8])
     parser.add_argument("--names", type=int, nargs="*", default=[100, 1000, 2000])
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], help="by default what the machine does best")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--only", action="append", choices=list(SECTIONS), metavar="SECTION", help=", ".join(SECTIONS))
@@ -76,7 +77,7 @@ def main() -> None:
         options.alerts, options.sample, options.slow, options.rounds, options.batches = 12, 24, 6, 1, [4, 8]
         options.growth, options.variants, options.names = [30], [1, 2], [30]
     logging.set_verbosity_error()
-    engine, adapters = open_engine(3)
+    engine, adapters = open_engine(3, options.dtype)
     found = earlier(options.out, machine_of(engine)) if options.only else {}
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(engine, adapters, options, Path(scratch))
@@ -132,9 +133,9 @@ def earlier(out: Path | None, machine: dict[str, Any]) -> dict[str, Any]:
     return found if found.get("machine") == machine else {}
 
 
-def open_engine(count: int) -> tuple[Engine, dict[str, Any]]:
+def open_engine(count: int, dtype: str | None = None) -> tuple[Engine, dict[str, Any]]:
     """An engine with so many variants: the base, then shipped adapters in turn under names of their own."""
-    engine, adapters = Engine(resolve_base(DEFAULT_BASE)), {}
+    engine, adapters = Engine(resolve_base(DEFAULT_BASE), dtype=getattr(torch, dtype) if dtype else None), {}
     for at in range(count):
         name = VARIANTS[at] if at < len(VARIANTS) else f"{VARIANTS[1 + (at + 1) % 2]}-{at}"
         if at:
@@ -205,9 +206,9 @@ def alerts_of(engine: Engine, count: int) -> dict[str, Any]:
             "work_saved": round(work.saved, 3)}  # fmt: skip
 
 
-def variants_of(count: int, asked: list[tuple[int, ...]]) -> dict[str, Any]:
+def variants_of(count: int, asked: list[tuple[int, ...]], dtype: str | None) -> dict[str, Any]:
     """The campaign's prompts under so many variants."""
-    engine, adapters = open_engine(count)
+    engine, adapters = open_engine(count, dtype)
     names = ["baseline", *adapters][:count]
     say(f"{count} variants")
     _, work, seconds = timed(engine, [(name, ids) for ids in asked for name in names])
@@ -241,7 +242,7 @@ SECTIONS: dict[str, Callable[[Bench], Any]] = {
     "matrix_peak": lambda b: peak_fraction(b.engine, b.prompts, b.options.rounds),
     "memory": lambda b: memory(),
     "growth_in_alerts": lambda b: [alerts_of(b.engine, n) for n in b.options.growth],
-    "growth_in_variants": lambda b: [variants_of(n, b.prompts[:160]) for n in b.options.variants],
+    "growth_in_variants": lambda b: [variants_of(n, b.prompts[:160], b.options.dtype) for n in b.options.variants],
     "swap_sets": lambda b: [names_of(b.engine, n, b.options.slow) for n in b.options.names],
 }
 

@@ -26,7 +26,7 @@ _CANDIDATES = {"cpu": (768, 1536, 3072), "cuda": (4096, 8192, 16_384, 32_768, 65
 _LARGEST = 1 << 17
 _ROW = 96
 _REPEATS = 2
-_MEASURED = "all layers"
+_MEASURED = "all layers, one core"
 """How it was measured: a number that was measured otherwise does not count."""
 _WORTH = 1.01
 """A larger batch has to be this much faster: it takes more memory."""
@@ -55,11 +55,20 @@ def token_budget(decoder: Decoder, base_digest: str, tokens: int) -> int:
 
 
 def measure(decoder: Decoder) -> int:
-    """The smallest candidate that is within 1 % of the fastest; takes as long as some 11,000 tokens."""
-    with torch.inference_mode():
-        rounds = [
-            {budget: _speed(decoder, budget) for budget in _CANDIDATES[decoder.device.type]} for _ in range(_REPEATS)
-        ]
+    """The smallest candidate that is within 1 % of the fastest; takes as long as some 11,000 tokens on one core.
+
+    On one core because a large call has many batches, which go side by side (`cores`).
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            rounds = [
+                {budget: _speed(decoder, budget) for budget in _CANDIDATES[decoder.device.type]}
+                for _ in range(_REPEATS)
+            ]
+    finally:
+        torch.set_num_threads(threads)
     speed = {budget: max(found[budget] for found in rounds) for budget in rounds[0]}
     best = max(speed.values())
     return next(budget for budget, found in speed.items() if found * _WORTH >= best)
