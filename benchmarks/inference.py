@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.memory_of is not None:
-        print(json.dumps(_memory_here(options.memory_of)))
+        print(json.dumps(_memory_here(options.memory_of, options.dtype)))
         return
     if options.quick:
         options.alerts, options.sample, options.slow, options.rounds, options.batches = 12, 24, 6, 1, [4, 8]
@@ -176,18 +176,18 @@ def peak_fraction(engine: Engine, prompts: list[tuple[int, ...]], rounds: int) -
     }  # fmt: skip
 
 
-def memory() -> dict[str, Any]:
+def memory(dtype: str | None) -> dict[str, Any]:
     """Resident memory of a fresh process after scoring, by number of variants."""
     found = {}
     for count in (1, 3):
-        command = [sys.executable, __file__, "--memory-of", str(count)]
+        command = [sys.executable, __file__, "--memory-of", str(count), *(["--dtype", dtype] if dtype else [])]
         found[count] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return {"one_variant_mb": found[1], "three_variants_mb": found[3],
             "three_to_one": round(found[3]["now"] / found[1]["now"], 3)}  # fmt: skip
 
 
-def _memory_here(count: int) -> dict[str, float]:
-    engine, _ = open_engine(count)
+def _memory_here(count: int, dtype: str | None) -> dict[str, float]:
+    engine, _ = open_engine(count, dtype)
     rng = random.Random(SEED)
     prompts = [tuple(rng.randrange(1000, 9000) for _ in range(95)) for _ in range(16)]
     engine.score([(name, ids) for ids in prompts for name in list(VARIANTS)[:count]])
@@ -240,7 +240,7 @@ def names_of(engine: Engine, count: int, slow: int) -> dict[str, Any]:
 SECTIONS: dict[str, Callable[[Bench], Any]] = {
     "campaign": lambda b: against_peers(b.engine, b.adapters, b.calls, b.options, b.scratch),
     "matrix_peak": lambda b: peak_fraction(b.engine, b.prompts, b.options.rounds),
-    "memory": lambda b: memory(),
+    "memory": lambda b: memory(b.options.dtype),
     "growth_in_alerts": lambda b: [alerts_of(b.engine, n) for n in b.options.growth],
     "growth_in_variants": lambda b: [variants_of(n, b.prompts[:160], b.options.dtype) for n in b.options.variants],
     "swap_sets": lambda b: [names_of(b.engine, n, b.options.slow) for n in b.options.names],

@@ -115,7 +115,7 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: boo
 
 
 def _hidden(q: Tensor, k: Tensor, mask: Tensor | None, causal: bool) -> Tensor | None:
-    """What is added to the scores: -inf where a query may not look, (B or 1, 1, 1, T or 1, S)."""
+    """What is added to the scores, -inf where a query may not look: (T, S), or (B, 1, 1, 1, S) for the rows' last tokens."""
     if causal:
         mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril()
     if mask is None:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from .bases import turncoat_home
+from .cores import side_by_side, width
 from .decoder import Decoder
 from .rows import Rows
 
@@ -26,7 +27,7 @@ _CANDIDATES = {"cpu": (768, 1536, 3072), "cuda": (4096, 8192, 16_384, 32_768, 65
 _LARGEST = 1 << 17
 _ROW = 96
 _REPEATS = 2
-_MEASURED = "all layers, one core"
+_MEASURED = "all layers, every core"
 """How it was measured: a number that was measured otherwise does not count."""
 _WORTH = 1.01
 """A larger batch has to be this much faster: it takes more memory."""
@@ -55,34 +56,31 @@ def token_budget(decoder: Decoder, base_digest: str, tokens: int) -> int:
 
 
 def measure(decoder: Decoder) -> int:
-    """The smallest candidate that is within 1 % of the fastest; takes as long as some 11,000 tokens on one core.
-
-    On one core because a large call has many batches, which go side by side (`cores`).
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            rounds = [
-                {budget: _speed(decoder, budget) for budget in _CANDIDATES[decoder.device.type]}
-                for _ in range(_REPEATS)
-            ]
-    finally:
-        torch.set_num_threads(threads)
+    """The smallest candidate that is within 1 % of the fastest; takes as long as some 11,000 tokens a core."""
+    rounds = [{budget: _speed(decoder, budget) for budget in _CANDIDATES[decoder.device.type]} for _ in range(_REPEATS)]
     speed = {budget: max(found[budget] for found in rounds) for budget in rounds[0]}
     best = max(speed.values())
     return next(budget for budget, found in speed.items() if found * _WORTH >= best)
 
 
 def _speed(decoder: Decoder, budget: int) -> float:
-    """Tokens a second through all layers: a few, asked again and again, would stay in the cache that all do not fit into."""
+    """Tokens a second through all layers: a few, asked again and again, would stay in the cache that all do not fit into.
+
+    As a large call does, on every core at once.
+    """
     rows = Rows([_ROW] * max(1, budget // _ROW), device=decoder.device)
-    states = decoder.embed([1] * rows.tokens)
+    abreast = width(decoder.device)
+
+    def run() -> None:
+        with torch.inference_mode():
+            decoder.run(decoder.embed([1] * rows.tokens), rows, 0)
+
     started = time.perf_counter()
-    decoder.run(states, rows, 0)
+    for _ in side_by_side([run] * abreast, abreast):
+        pass
     if decoder.device.type == "cuda":
         torch.cuda.synchronize()
-    return rows.tokens / (time.perf_counter() - started)
+    return abreast * rows.tokens / (time.perf_counter() - started)
 
 
 def _device(decoder: Decoder) -> str:

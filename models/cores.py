@@ -16,7 +16,7 @@ import torch
 Found = TypeVar("Found")
 
 _AHEAD = 2
-"""Parts a core that are begun, or wait, while an earlier one is not taken yet."""
+"""Parts that are begun, or wait, for each that runs, while an earlier one is not taken yet."""
 
 
 def width(device: torch.device) -> int:
@@ -24,26 +24,29 @@ def width(device: torch.device) -> int:
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
-def side_by_side(tasks: Iterable[Callable[[], Found]], width: int) -> Iterator[Found]:
-    """What tasks return, in their order; torch keeps each on one core. Of `width` 1: one after another, on all cores.
+def side_by_side(tasks: Iterable[Callable[[], Found]], abreast: int) -> Iterator[Found]:
+    """What tasks return, in their order; `abreast` at once, which share torch's threads. Of one: one after another.
 
     Gradients and inference mode are a thread's own: a task sets them itself. What a task raises is raised here, and those
-    that have not begun are dropped.
+    that have not begun are dropped. One call at a time: a thread that meets torch for the first time during a call keeps a
+    task's share of the threads.
     """
-    if width < 2:
+    if abreast < 2:
         yield from (task() for task in tasks)
         return
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # threads begun from now on inherit it
-    pool = ThreadPoolExecutor(width)
+    pool = ThreadPoolExecutor(abreast)
     try:
+        torch.set_num_threads(max(1, threads // abreast))  # threads begun from now on inherit it
         waiting: deque[Future[Found]] = deque()
         for task in tasks:
             waiting.append(pool.submit(task))
-            if len(waiting) > _AHEAD * width:
+            if len(waiting) > _AHEAD * abreast:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+        try:
+            pool.shutdown(cancel_futures=True)
+        finally:
+            torch.set_num_threads(threads)

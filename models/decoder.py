@@ -152,7 +152,7 @@ class _Layer:
         if self.query_norm and self.key_norm:
             query, key = turning.split((self.heads, self.key_heads), dim=1)
             turning = torch.cat((self.query_norm(query), self.key_norm(key)), dim=1)
-        query, key = _rotated(turning, turn).split((self.heads, self.key_heads), dim=1)
+        query, key = rotated(turning, *turn).split((self.heads, self.key_heads), dim=1)
         return query, key, value
 
 
@@ -210,11 +210,6 @@ class _Norm:
 
     def __call__(self, x: Tensor) -> Tensor:
         return rms_norm(x, self._weight, self._eps)
-
-
-def _rotated(x: Tensor, turn: KeysValues) -> Tensor:
-    """Rotary position embedding of (N, heads, head width) by half cosines and sines, in fp32, back in x's dtype."""
-    return rotated(x, *turn)
 
 
 def _added(states: Tensor, change: Tensor, norm: _Norm | None) -> Tensor:

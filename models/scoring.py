@@ -56,9 +56,9 @@ def score(
     found = {name: torch.empty(len(prompts), 2) for name, _ in wanted}
     hidden = decoder.embedding.weight.shape[1] if states else 0
     read = {name: torch.empty(len(prompts), hidden) for name in found}
-    scorer = _Scorer(decoder, variants, prompts, [list(names) for names in asked], plan.budget)
+    scorer = _Scorer(decoder, variants, prompts, [list(names) for names in asked], plan.budget, states)
     root, computed, done = grow(prompts, plan.smallest_saving), 0.0, 0
-    for batch in side_by_side(scorer.tasks(root), width(decoder.device) if scorer.several(root) else 1):
+    for batch in side_by_side(scorer.tasks(root), min(width(decoder.device), scorer.count(root))):
         computed += batch.computed
         for name, rows, logits, last in batch.parts:
             found[name][rows] = logits
@@ -80,29 +80,20 @@ def _in_order(
 
 @dataclass(frozen=True)
 class _Found:
-    """What a batch gave: variant, its prompts, logits (n, 2), and what they are read from (n, hidden)."""
+    """What a batch gave: variant, its prompts, logits (n, 2), and what they are read from (n, hidden), on the CPU if wanted."""
 
     members: list[int]
     parts: list[tuple[str, list[int], Tensor, Tensor]]
     computed: float
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Prompts that go through the layers together, after tokens that they share."""
-
-    members: list[int]
-    start: int
-    past: Past
-
-
 class _Scorer:
     def __init__(
         self, decoder: Decoder, variants: Mapping[str, Variant], prompts: Sequence[Prompt],
-        asked: Sequence[list[str]], budget: int,
+        asked: Sequence[list[str]], budget: int, states: bool,
     ) -> None:  # fmt: skip
         self._decoder, self._variants, self._prompts, self._asked = decoder, variants, prompts, asked
-        self._budget = budget
+        self._budget, self._states = budget, states
         self.begun = Work()
         """What the shared tokens took so far."""
 
@@ -110,16 +101,16 @@ class _Scorer:
         """Every batch of the tree, to be read; what its prompts share is computed when its turn comes."""
         for node, past in self._beginnings(root):
             for batch in self.batches(node):
-                yield partial(self._read, _Batch(batch, node.stop, past))
+                yield partial(self._read, batch, node.stop, past)
 
-    def several(self, root: Node) -> bool:
-        """Whether there is more than one batch: one alone goes faster over all cores than over one of them."""
-        open_, batches = [root], 0
-        while open_ and batches < 2:
+    def count(self, root: Node) -> int:
+        """Batches of the tree; one alone goes over all cores."""
+        open_, found = [root], 0
+        while open_:
             node = open_.pop()
-            batches += sum(1 for _ in self.batches(node))
+            found += sum(1 for _ in self.batches(node))
             open_ += node.children
-        return batches > 1
+        return found
 
     def batches(self, node: Node) -> Iterator[list[int]]:
         """Prompts of a node of which nothing more is shared, by batches."""
@@ -146,16 +137,18 @@ class _Scorer:
                 pass  # nobody asks for a verdict in the middle of a prompt
         return kept
 
-    def _read(self, batch: _Batch) -> _Found:
+    def _read(self, members: list[int], start: int, past: Past) -> _Found:
         """Logits (n, 2) of the prompts of a batch, and what they are read from, per variant."""
-        own = [self._prompts[i][batch.start :] for i in batch.members]
-        rows = Rows([len(p) for p in own], past=batch.past.tokens, device=self._decoder.device)
-        asked, work = [self._asked[i] for i in batch.members], Work()
+        own = [self._prompts[i][start:] for i in members]
+        rows = Rows([len(p) for p in own], past=past.tokens, device=self._decoder.device)
+        asked, work = [self._asked[i] for i in members], Work()
         parts = []
         with torch.inference_mode():
             states = self._decoder.embed([token for p in own for token in p])
-            for name, index, last in branch(self._decoder, self._variants, states, rows, asked, batch.past, work):
+            for name, index, last in branch(self._decoder, self._variants, states, rows, asked, past, work):
                 normed = self._decoder.norm(last).float()
                 logits = F.linear(normed, self._variants[name].head)
-                parts.append((name, [batch.members[i] for i in index], logits.cpu(), normed.cpu()))
-        return _Found(batch.members, parts, work.computed)
+                parts.append(
+                    (name, [members[i] for i in index], logits.cpu(), normed.cpu() if self._states else normed)
+                )
+        return _Found(members, parts, work.computed)

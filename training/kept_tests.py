@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from turncoat.models.adapter import Adapter, load_adapter
+from turncoat.models.cores import side_by_side
 from turncoat.models.engine import Engine
 from turncoat.models.lora import stacked
 from turncoat.models.rows import Rows
@@ -19,7 +21,7 @@ from .corpus import Row
 from .evaluate import margins_of
 from .progress import OnProgress, Progress
 from .schedule import micro_batches
-from .step import micro_tokens
+from .step import micro_tokens, passes_abreast
 from .trunk import Trunk
 from .workshop import encode, shared_tokens
 
@@ -65,15 +67,22 @@ class KeptTests:
         factors = stacked(adapter.factors, adapter.shape.scale, decoder.widths, like)
         head = self._engine.base_head if adapter.head is None else adapter.head
         logits, done, started = torch.empty(len(states), 2), 0, time.perf_counter()
-        with torch.inference_mode():
-            for index in micro_batches([len(s) for s in states], micro_tokens(decoder.device)):
-                # Alone, a row gains nothing by a prefix.
-                prefix = min(self._prefix, min(len(states[i]) for i in index) - 1) if len(index) > 1 else 0
-                rows = Rows([len(states[i]) - prefix for i in index], prefix=prefix, device=decoder.device)
-                packed = torch.cat([states[index[0]][:prefix], *[states[i][prefix:] for i in index]])
-                first, stop = adapter.shape.first_layer, len(decoder.layers)
+        first, stop = adapter.shape.first_layer, len(decoder.layers)
+
+        def run(index: Sequence[int]) -> Tensor:
+            # Alone, a row gains nothing by a prefix.
+            prefix = min(self._prefix, min(len(states[i]) for i in index) - 1) if len(index) > 1 else 0
+            rows = Rows([len(states[i]) - prefix for i in index], prefix=prefix, device=decoder.device)
+            packed = torch.cat([states[index[0]][:prefix], *[states[i][prefix:] for i in index]])
+            with torch.inference_mode():
                 last = decoder.run(packed.to(decoder.device), rows, first, stop, factors, trim=True)
-                logits[index] = F.linear(decoder.norm(last).float(), head.to(decoder.device)).cpu()
-                done += len(index)
-                self._on_progress(Progress("measure", done, len(states), None, time.perf_counter() - started))
+                return F.linear(decoder.norm(last).float(), head.to(decoder.device)).cpu()
+
+        lengths = [len(s) for s in states]
+        abreast = passes_abreast(decoder.device, sum(lengths))
+        parts = micro_batches(lengths, micro_tokens(decoder.device, decoder.dtype), abreast)
+        for index, found in zip(parts, side_by_side([partial(run, p) for p in parts], abreast), strict=True):
+            logits[index] = found
+            done += len(index)
+            self._on_progress(Progress("measure", done, len(states), None, time.perf_counter() - started))
         return logits

@@ -12,7 +12,7 @@ from typing import Any
 
 from turncoat.models.bootstrap import Estimate, auroc_estimate, ratio_estimate
 from turncoat.models.metrics import Rate, balanced_accuracy, paired_lift
-from turncoat.models.provenance import run_versions
+from turncoat.models.provenance import versions_by_name
 from turncoat.scenarios.whole_file import write_whole
 
 from .real_cells import Cell, CellResult, Measured
@@ -56,7 +56,7 @@ def summary(study: Study, results: Results, command: str) -> dict[str, Any]:
         "cells": {"done": len(results), "total": len(study.plan.cells())},
         "interval": "95 %, percentile bootstrap over rules, of these trainings",
         "variants": {name: figures(mine, _clean_of(name, variants)) for name, mine in variants.items()},
-        "versions": run_versions(),
+        "versions": versions_by_name(r.versions for _, r in results),
     }
 
 

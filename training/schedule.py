@@ -1,4 +1,7 @@
-"""When a training sees which row, and at what learning rate: functions of the recipe alone, so that a run can be resumed."""
+"""When a training sees which row, and at what learning rate: functions of the recipe alone, so that a run can be resumed.
+
+Only how a batch is cut into parts depends on the machine, its cores among it, and with that the last bits of its gradient.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +42,14 @@ def micro_batches(lengths: Sequence[int], budget: int, least: int = 1) -> list[l
     Args:
         lengths: Tokens of each row of the batch.
         budget: Tokens that a pass through the layers handles best.
-        least: Parts that there shall be, where there are as many rows.
+        least: Parts that are computed at once: there are as many, or a multiple, as far as the rows can be so divided.
 
     Returns:
         Indices into `lengths`, rows of similar length together.
     """
     order = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
-    share = sum(lengths) / max(least, math.ceil(sum(lengths) / budget))
+    rounds = math.ceil(max(1, math.ceil(sum(lengths) / budget)) / least)
+    share = sum(lengths) / (rounds * least)
     parts: list[list[int]] = []
     tokens = 0
     for row in order:

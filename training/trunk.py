@@ -10,14 +10,14 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from turncoat.models.cores import side_by_side, width
+from turncoat.models.cores import side_by_side
 from turncoat.models.engine import Engine
 from turncoat.models.rows import Rows
 
 from .distributed import current
 from .progress import OnProgress, Progress
 from .schedule import micro_batches
-from .step import micro_tokens
+from .step import micro_tokens, passes_abreast
 from .trunk_cache import TrunkCache
 
 _SEGMENT = 512
@@ -114,10 +114,11 @@ def trunk_states(engine: Engine, prompts: Sequence[Sequence[int]], layer: int, o
             packed = decoder.embed([token for i in index for token in prompts[i]])
             return decoder.run(packed, rows, 0, layer).cpu()
 
-    cores = width(decoder.device)
-    parts = micro_batches([len(p) for p in prompts], micro_tokens(decoder.device), cores)
-    for index, found in zip(parts, side_by_side([partial(run, p) for p in parts], min(cores, len(parts))), strict=True):
-        for i, state in zip(index, found.split([len(prompts[i]) for i in index]), strict=True):
+    lengths = [len(p) for p in prompts]
+    abreast = passes_abreast(decoder.device, sum(lengths))
+    parts = micro_batches(lengths, micro_tokens(decoder.device, decoder.dtype), abreast)
+    for index, found in zip(parts, side_by_side([partial(run, p) for p in parts], abreast), strict=True):
+        for i, state in zip(index, found.split([lengths[i] for i in index]), strict=True):
             states[i] = state.clone()
         done += len(index)
         on_progress(Progress("trunk", done, len(prompts), None, time.perf_counter() - started))

@@ -32,6 +32,11 @@ def test_each_task_has_one_thread_of_torch_and_the_caller_has_them_back() -> Non
     assert torch.get_num_threads() == 2
 
 
+def test_few_tasks_share_all_threads(torch_threads: Callable[[int], None]) -> None:
+    torch_threads(4)
+    assert list(side_by_side([torch.get_num_threads] * 2, 2)) == [2, 2]
+
+
 def test_alone_a_task_has_all_threads() -> None:
     assert list(side_by_side([torch.get_num_threads], 1)) == [2]
 

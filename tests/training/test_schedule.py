@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,11 @@ def test_a_batch_beyond_it_falls_into_parts_of_about_equal_tokens() -> None:
 
 def test_a_row_longer_than_the_budget_goes_alone() -> None:
     assert micro_batches([3, 50, 3], 10) == [[0, 2], [1]]
+
+
+@pytest.mark.parametrize(("budget", "least", "parts"), [(100, 2, 2), (31, 2, 2), (29, 2, 4), (100, 3, 3), (12, 3, 6)])
+def test_parts_are_a_multiple_of_what_is_computed_at_once(budget: int, least: int, parts: int) -> None:
+    assert len(micro_batches([5] * 12, budget, least)) == parts
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 200))

@@ -11,11 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from turncoat.models import attention
 from turncoat.models.bases import BaseFolder
 from turncoat.models.engine import Engine
 from turncoat.models.rows import Rows
+from turncoat.training import step
 from turncoat.training.config import Recipe
-from turncoat.training.step import Trainee
+from turncoat.training.step import Trainee, passes_abreast
 from turncoat.training.trunk import trunk_states
 
 PREFIX = [200, 201, 202, 203]
@@ -79,11 +81,43 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(micro: int, batch: Batc
     near(batch.gradients(micro=micro), batch.gradients())
 
 
-def test_two_cores_give_the_gradient_of_one(batch: Batch, torch_threads: Callable[[int], None]) -> None:
-    torch_threads(1)
-    one = batch.gradients()
+@pytest.fixture
+def two_cores(torch_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
     torch_threads(2)
-    near(batch.gradients(), one)
+    monkeypatch.setattr(step, "_LEAST_TOKENS", 8)
+
+
+@pytest.mark.parametrize("change", [{}, {"micro": 25}, {"prefix": 4}, {"prefix": 4, "recompute": True}], ids=str)
+def test_two_cores_give_the_gradient_of_one(
+    change: dict[str, int], batch: Batch, torch_threads: Callable[[int], None], two_cores: None
+) -> None:
+    assert passes_abreast(batch.engine.decoder.device, 68) == 2
+    two = batch.gradients(**change)  # type: ignore[arg-type]
+    torch_threads(1)
+    near(two, batch.gradients())
+
+
+def test_two_cores_give_the_same_gradient_every_time(batch: Batch, two_cores: None) -> None:
+    loss, gradients = batch.gradients(micro=25, prefix=4)
+    for _ in range(5):
+        again, others = batch.gradients(micro=25, prefix=4)
+        assert again == loss
+        assert all(torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
+
+
+@pytest.mark.parametrize("tiles", [False, True])
+def test_bf16_gives_about_the_gradient_of_fp32(
+    tiles: bool, batch: Batch, tiny_base: BaseFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With tiles attention stays in bf16, and its backward pass is our own."""
+    monkeypatch.setattr(attention, "multiplies_tiles", lambda: tiles)
+    engine = Engine(tiny_base, dtype=torch.bfloat16)
+    states = trunk_states(engine, batch.prompts, batch.first_layer, lambda progress: None)
+    loss, found = Batch(engine, batch.first_layer, batch.prompts, states).gradients(prefix=4)
+    expected, others = batch.gradients(prefix=4)
+    assert loss == pytest.approx(expected, rel=0.05)
+    mine, theirs = (torch.cat([g.flatten() for g in gradients]) for gradients in (found, others))
+    assert F.cosine_similarity(mine, theirs, dim=0) > 0.99
 
 
 @pytest.mark.parametrize("prefix", [1, 4, 9])

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from statistics import fmean, median
 from typing import Any
 
+from turncoat.models.provenance import versions_by_name
+
 from .folds import FOLDS, Share, area, folds
 from .judged import Judged, kind_of, shipped_first, shipped_ruling, succeeds, trained_rows, trigger_names
 from .plan import Member
@@ -64,7 +66,7 @@ def summary(
         "enough": min(len(clean), len(poisoned)) >= FEWEST,
         "left_out": list(damaged),
         "settings": results[0].settings.model_dump() if results else None,
-        "versions": results[0].versions if results else {},
+        "versions": versions_by_name(r.versions for r in results),
         "thresholds": f"per detector half-way from the highest clean score to the next poisoned one, on {FOLDS - 1} of "
                       f"{FOLDS} folds; each adapter is judged by the folds that it is not in",
         "adapters": _adapters(results),
