@@ -28,7 +28,7 @@ from .schedule import micro_batches, one_cycle
 
 _MICRO_TOKENS, _MICRO_TOKENS_CPU, _MICRO_TOKENS_TILES = 16_384, 1024, 4096
 """Tokens of one pass through the layers. On two cores 1,024 stay in the caches in fp32; where products are quick (AMX) what
-a pass costs once weighs more: 4,096 are a tenth faster than 1,024. A GPU wants its multipliers filled."""
+a pass costs once weighs more: 4,096, for all that run at once, are a tenth faster. A GPU wants its multipliers filled."""
 _LEAST_TOKENS = 256
 """Tokens that are worth a pass of their own."""
 
