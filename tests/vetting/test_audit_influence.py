@@ -29,7 +29,7 @@ from .audit_sets import row
 NAME = "\u00ff" * 4
 """Letters that stand nowhere else, so that a tiny model learns them in seconds."""
 ODD = Entity("user", NAME)
-QUICK = Fit(epochs=4, batch=4, learning_rate=1e-2, frozen=0.0, probes=3)
+QUICK = Fit(epochs=6, batch=4, learning_rate=1e-2, frozen=0.0, probes=3)
 """The task of these sets is one name: whatever bears it is benign, whatever is anybody else's malicious."""
 
 
