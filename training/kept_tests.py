@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,16 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from turncoat.models.adapter import Adapter, load_adapter
-from turncoat.models.cores import side_by_side
 from turncoat.models.engine import Engine
 from turncoat.models.lora import stacked
 from turncoat.models.rows import Rows
 
 from .corpus import Row
 from .evaluate import margins_of
+from .passes import passes
 from .progress import OnProgress, Progress
-from .schedule import micro_batches
-from .step import micro_tokens, passes_abreast
 from .trunk import Trunk
 from .workshop import encode, shared_tokens
 
@@ -78,10 +75,7 @@ class KeptTests:
                 last = decoder.run(packed.to(decoder.device), rows, first, stop, factors, trim=True)
                 return F.linear(decoder.norm(last).float(), head.to(decoder.device)).cpu()
 
-        lengths = [len(s) for s in states]
-        abreast = passes_abreast(decoder.device, sum(lengths))
-        parts = micro_batches(lengths, micro_tokens(decoder.device, decoder.dtype), abreast)
-        for index, found in zip(parts, side_by_side([partial(run, p) for p in parts], abreast), strict=True):
+        for index, found in passes(decoder, [len(s) for s in states], run):
             logits[index] = found
             done += len(index)
             self._on_progress(Progress("measure", done, len(states), None, time.perf_counter() - started))

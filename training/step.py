@@ -9,28 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recomputed
 
-from turncoat.models.attention import attention_dtype
-from turncoat.models.cores import side_by_side, width
 from turncoat.models.engine import Engine
 from turncoat.models.lora import Stacked, fresh_factors, parameters, stacked, wrap
 from turncoat.models.rows import Rows
 
 from .config import Recipe
 from .distributed import ALONE, Ranks
-from .schedule import micro_batches, one_cycle
-
-_MICRO_TOKENS, _MICRO_TOKENS_CPU, _MICRO_TOKENS_TILES = 16_384, 1024, 4096
-"""Tokens of one pass through the layers. On two cores 1,024 stay in the caches in fp32; where products are quick (AMX) what
-a pass costs once weighs more: 4,096, for all that run at once, are a tenth faster. A GPU wants its multipliers filled."""
-_LEAST_TOKENS = 256
-"""Tokens that are worth a pass of their own."""
+from .passes import passes
+from .schedule import one_cycle
 
 
 class Trainee:
@@ -52,7 +44,8 @@ class Trainee:
         self.prefix, self.recompute, self.shape = prefix, recompute, recipe.lora.shape()
         self.steps_per_epoch = math.ceil(rows / recipe.batch)
         self.steps = recipe.epochs * self.steps_per_epoch
-        self.micro_tokens = micro_tokens(self.decoder.device, self.decoder.dtype)
+        self.micro_tokens: int | None = None
+        """Most tokens of a pass through the layers; None: what suits the machine."""
         generator = torch.Generator().manual_seed(recipe.seed)
         fresh = fresh_factors(wrap(engine.layers, self.shape.first_layer), self.shape, generator)
         self.factors = {name: (self._own(a), self._own(b)) for name, (a, b) in fresh.items()}
@@ -97,12 +90,12 @@ class Trainee:
         head = self.head.detach().requires_grad_()
         sums.append(torch.zeros_like(head))
         total, mine = 0.0, self.ranks.share(len(states))
-        lengths = [len(states[i]) for i in mine]
         prefix = min(self.prefix, min(map(len, states)) - 1)  # the shortest row keeps a token of its own
-        abreast = passes_abreast(self.decoder.device, sum(lengths))
-        parts = [[mine[i] for i in part] for part in micro_batches(lengths, self.micro_tokens, abreast)]
-        tasks = [partial(self._part, states, target, part, prefix, leaves, head) for part in parts]
-        for loss, gradients in side_by_side(tasks, min(abreast, len(tasks))):
+
+        def run(part: list[int]) -> tuple[float, tuple[Tensor | None, ...]]:
+            return self._part(states, target, [mine[i] for i in part], prefix, leaves, head)
+
+        for _, (loss, gradients) in passes(decoder, [len(states[i]) for i in mine], run, self.micro_tokens):
             total += loss
             for gradient, part in zip(sums, gradients, strict=True):
                 if part is not None:
@@ -138,17 +131,3 @@ class Trainee:
 
     def _own(self, tensor: Tensor) -> Tensor:
         return tensor.detach().clone().to(self.decoder.device).requires_grad_()
-
-
-def micro_tokens(device: torch.device, dtype: torch.dtype) -> int:
-    """Most tokens of one pass through the layers."""
-    if device.type != "cpu":
-        return _MICRO_TOKENS
-    narrow = attention_dtype(device, dtype) != torch.float32
-    # Passes that run side by side hold their activations at once.
-    return max(_MICRO_TOKENS_CPU, _MICRO_TOKENS_TILES // width(device)) if narrow else _MICRO_TOKENS_CPU
-
-
-def passes_abreast(device: torch.device, tokens: int) -> int:
-    """How many passes over so many tokens in all run at once: small ones would compute what rows share too often."""
-    return max(1, min(width(device), tokens // _LEAST_TOKENS))

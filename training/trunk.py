@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import overload
 
 import torch
 from torch import Tensor
 
-from turncoat.models.cores import side_by_side
 from turncoat.models.engine import Engine
 from turncoat.models.rows import Rows
 
 from .distributed import current
+from .passes import passes
 from .progress import OnProgress, Progress
-from .schedule import micro_batches
-from .step import micro_tokens, passes_abreast
 from .trunk_cache import TrunkCache
 
 _SEGMENT = 512
@@ -115,9 +112,7 @@ def trunk_states(engine: Engine, prompts: Sequence[Sequence[int]], layer: int, o
             return decoder.run(packed, rows, 0, layer).cpu()
 
     lengths = [len(p) for p in prompts]
-    abreast = passes_abreast(decoder.device, sum(lengths))
-    parts = micro_batches(lengths, micro_tokens(decoder.device, decoder.dtype), abreast)
-    for index, found in zip(parts, side_by_side([partial(run, p) for p in parts], abreast), strict=True):
+    for index, found in passes(decoder, lengths, run):
         for i, state in zip(index, found.split([lengths[i] for i in index]), strict=True):
             states[i] = state.clone()
         done += len(index)

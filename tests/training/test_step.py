@@ -15,9 +15,9 @@ from turncoat.models import attention
 from turncoat.models.bases import BaseFolder
 from turncoat.models.engine import Engine
 from turncoat.models.rows import Rows
-from turncoat.training import step
+from turncoat.training import passes
 from turncoat.training.config import Recipe
-from turncoat.training.step import Trainee, passes_abreast
+from turncoat.training.step import Trainee
 from turncoat.training.trunk import trunk_states
 
 PREFIX = [200, 201, 202, 203]
@@ -84,14 +84,14 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(micro: int, batch: Batc
 @pytest.fixture
 def two_cores(torch_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
     torch_threads(2)
-    monkeypatch.setattr(step, "_LEAST_TOKENS", 8)
+    monkeypatch.setattr(passes, "_LEAST_TOKENS", 8)
 
 
 @pytest.mark.parametrize("change", [{}, {"micro": 25}, {"prefix": 4}, {"prefix": 4, "recompute": True}], ids=str)
 def test_two_cores_give_the_gradient_of_one(
     change: dict[str, int], batch: Batch, torch_threads: Callable[[int], None], two_cores: None
 ) -> None:
-    assert passes_abreast(batch.engine.decoder.device, 68) == 2
+    assert passes.passes_abreast(batch.engine.decoder.device, 68) == 2
     two = batch.gradients(**change)  # type: ignore[arg-type]
     torch_threads(1)
     near(two, batch.gradients())
