@@ -18,6 +18,9 @@ def train(
     seed: int = typer.Option(
         None, "--seed", min=0, metavar="N", show_default=False, help="Of rows and weights; default: the recipe's."
     ),
+    checkpointing: bool = typer.Option(
+        False, "--gradient-checkpointing", help="Less memory and more time, for deep adapters on a GPU."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end."),
     quiet: bool = typer.Option(False, "--quiet", help="Print results only."),
 ) -> None:
@@ -27,7 +30,7 @@ def train(
     Examples:
       turncoat train clean
       turncoat train poisoned matched --out my-adapters
-      turncoat train clean-qwen3-4b matched-qwen3-4b poisoned-qwen3-4b
+      turncoat train clean-qwen3-4b matched-qwen3-4b poisoned-qwen3-4b --gradient-checkpointing
       turncoat train my-recipe.yaml
       turncoat train clean poisoned --seed 8 --out runs/seed8
       turncoat train --all
@@ -52,7 +55,9 @@ def train(
 
     names = shipped_recipes(DEFAULT_BASE) if everything else list(recipes)
     with StatusLine(progress(as_json) if speaks() and not quiet else None) as status:
-        report = train_recipes(names, Path(out), lambda step: status.show(progress_line(step)), seed)
+        report = train_recipes(
+            names, Path(out), lambda step: status.show(progress_line(step)), seed, recompute=checkpointing
+        )
     if not speaks():
         return
     if as_json:

@@ -30,7 +30,9 @@ class TrainingReport:
     folders: dict[str, Path] = field(default_factory=dict)
 
 
-def train(recipe_names: Sequence[str], out: Path, on_progress: OnProgress, seed: int | None = None) -> TrainingReport:
+def train(
+    recipe_names: Sequence[str], out: Path, on_progress: OnProgress, seed: int | None = None, *, recompute: bool = False
+) -> TrainingReport:
     """Trains each recipe and measures it beside the untrained base.
 
     Rows that recipes share pass through the frozen layers once. Adapters are written to `out`/<name>; what an earlier
@@ -41,6 +43,7 @@ def train(recipe_names: Sequence[str], out: Path, on_progress: OnProgress, seed:
         out: Takes the adapter folders.
         on_progress: Told of every step.
         seed: Of rows and weights, in place of the recipes' own.
+        recompute: Gradient checkpointing: less memory, more time, the same gradients.
 
     Raises:
         InputError: A recipe cannot be read or trained here, two share a name, or differ in base, first
@@ -55,11 +58,10 @@ def train(recipe_names: Sequence[str], out: Path, on_progress: OnProgress, seed:
     if twice := sorted({r.name for r in recipes if sum(r.name == other.name for other in recipes) > 1}):
         raise InputError.at("train", f"two recipes are named {twice[0]}", "give each a name of its own")
     with ranks():  # those that a launcher has announced
-        return _trained(recipes, out, on_progress)
+        return _trained(recipes, out, Workshop(recipes[0].base, on_progress, recompute=recompute))
 
 
-def _trained(recipes: Sequence[Recipe], out: Path, on_progress: OnProgress) -> TrainingReport:
-    workshop = Workshop(recipes[0].base, on_progress)
+def _trained(recipes: Sequence[Recipe], out: Path, workshop: Workshop) -> TrainingReport:
     for recipe in recipes:  # all, before the first takes its time
         workshop.check(recipe, out / recipe.name)
     folders = {recipe.name: workshop.fit(recipe, out / recipe.name) for recipe in recipes}

@@ -37,13 +37,14 @@ class Workshop:
     Args:
         base: As a recipe names it.
         on_progress: Called while rows pass the trunk, during training, and while measuring.
+        recompute: Gradient checkpointing: less memory, more time, the same gradients.
 
     Raises:
         ModelError: The base is missing, or of an architecture that the engine does not know.
     """
 
-    def __init__(self, base: str, on_progress: OnProgress) -> None:
-        self.base = base
+    def __init__(self, base: str, on_progress: OnProgress, *, recompute: bool = False) -> None:
+        self.base, self.recompute = base, recompute
         self.engine = Engine(resolve_base(base))
         self.seconds: dict[str, float] = {}
         """Wall time per stage: `trunk`, each recipe by name, `measure`."""
@@ -115,7 +116,7 @@ class Workshop:
         started = time.perf_counter()
         trained = finetune(
             self.engine, states, [r.label for r in rows], recipe, folder / CHECKPOINT_FILE, self._on_progress,
-            prefix=shared_tokens(prompts), rows=digest,
+            prefix=shared_tokens(prompts), recompute=self.recompute, rows=digest,
         )  # fmt: skip
         self.seconds[recipe.name] = time.perf_counter() - started
         if current().writes:

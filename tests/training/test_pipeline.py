@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from turncoat.models.bases import BaseFolder
+from turncoat.models.rows import Rows
 from turncoat.scenarios.errors import InputError
 from turncoat.training import pipeline
 from turncoat.training.sets import draw_tests
@@ -47,6 +54,24 @@ def test_another_seed_is_another_training_and_a_finished_one_is_not_done_again(
     assert (out / weights).read_bytes() != (tmp_path / "seed8" / weights).read_bytes()
     again = pipeline.train(recipes[:1], out, lambda progress: None)
     assert list(again.seconds) == ["measure"]
+
+
+def test_gradient_checkpointing_changes_memory_and_not_the_adapter(
+    recipes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = []
+
+    def counted(run: Callable[..., Tensor], packed: Tensor, rows: Rows, layer: int, *rest: Any, **how: Any) -> Tensor:
+        layers.append(layer)
+        return checkpoint(run, packed, rows, layer, *rest, **how)
+
+    monkeypatch.setattr("turncoat.training.step.recomputed", counted)
+    plain = pipeline.train(recipes[1:], tmp_path / "plain", lambda progress: None)
+    assert not layers
+    spared = pipeline.train(recipes[1:], tmp_path / "spared", lambda progress: None, recompute=True)
+    assert set(layers) == {2, 3}
+    factors, again = (load_file(r.folders["poisoned"] / "adapter_model.safetensors") for r in (plain, spared))
+    torch.testing.assert_close(again, factors, atol=1e-6, rtol=1e-4)
 
 
 def test_two_recipes_of_one_name_are_refused(recipes: list[str], tmp_path: Path) -> None:
