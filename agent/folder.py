@@ -6,16 +6,17 @@ import hashlib
 import json
 import math
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from turncoat.models.classifier import AlertClassifier
+from turncoat.models.classifier import AlertClassifier, Precise
 from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.records import AlertStream
 from turncoat.scenarios.whole_file import write_whole
@@ -47,6 +48,7 @@ class Manifest:
     planner: str = "playbook"
     """`Planner.identity`: who chose the tools."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    """Of what rows depend on: Python, libraries and, where a model judges, the precision that it computes in."""
     format: int = 1
 
     @classmethod
@@ -73,7 +75,7 @@ class Manifest:
             streams={principal: digest(stream) for principal, stream in streams.items()},
             settings=settings,
             planner=planner,
-            versions=_versions(),
+            versions=_versions(variants.precision if isinstance(variants, Precise) else ""),
         )
 
 
@@ -88,14 +90,20 @@ def digest(stream: AlertStream) -> str:
     return hashlib.sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+def _versions(precision: str) -> dict[str, str]:
+    found = {"python": platform.python_version()} | ({"precision": precision} if precision else {})
     for name in _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
     return found
+
+
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            yield f"{name[:40]} {before.get(name, 'unknown')[:40]} (here {now.get(name, 'none')})"
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,9 @@ class RunFolder:
             return cls.create(path, manifest, beside)
         there = cls.open(path)
         differs = [name for name in asdict(manifest) if _plain(there.manifest)[name] != _plain(manifest)[name]]
+        if differs == ["versions"]:
+            made = ", ".join(islice(_changed(there.manifest.versions, manifest.versions), 4))
+            raise RunError(f"{path}: holds a run made with {made}; finish it where it began, or choose an empty folder")
         if differs:
             raise RunError(f"{path}: holds a run with other {', '.join(differs)}; choose an empty folder")
         return there

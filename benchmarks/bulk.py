@@ -83,16 +83,18 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """All figures."""
     load = os.getloadavg()[0]
     streams = list(enough(options.alerts))
-    figures = {"scripted": compared(streams, open_variants([SCRIPT]), options.rounds)}
+    figures, versions = {"scripted": compared(streams, open_variants([SCRIPT]), options.rounds)}, run_versions()
     if not options.scripted_only:
-        figures["model"] = compared(streams, open_variants(options.variants), options.rounds)
+        variants = open_variants(options.variants)
+        figures["model"] = compared(streams, variants, options.rounds)
+        versions = run_versions(variants.precision)
     given = [f"--alerts {options.alerts}", f"--rounds {options.rounds}", *(["--scripted-only"] * options.scripted_only)]
     return {
         "command": f"python benchmarks/bulk.py {' '.join(given)} --variants {' '.join(options.variants)}",
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(),
                     "threads": torch.get_num_threads(), "load_average_before": load},
-        "versions": run_versions(),
+        "versions": versions,
         "alerts": sum(len(stream.alerts) for stream in streams),
         "streams": [[stream.campaign, stream.seed, len(stream.alerts)] for stream in streams],
         "chunk": SETTINGS.chunk,

@@ -274,6 +274,7 @@ def run_head(run: PastRun) -> dict[str, Any]:
         "scenario": run.manifest.scenario,
         "seed": run.manifest.seed,
         "threshold": run.manifest.settings.threshold,
+        "precision": run.manifest.versions.get("precision"),
         "complete": run.complete,
         "folder": str(run.path),
     }

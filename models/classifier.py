@@ -41,6 +41,16 @@ class Verdict:
 
 
 @runtime_checkable
+class Precise(Protocol):
+    """Variants whose last bits depend on the precision that suits the machine, and with it a verdict near the threshold."""
+
+    @property
+    def precision(self) -> str:
+        """`bfloat16`, `float32`; empty where no model is among them."""
+        ...
+
+
+@runtime_checkable
 class AlertClassifier(Protocol):
     """Anything that scores cases."""
 

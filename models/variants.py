@@ -34,6 +34,12 @@ class VariantSet(Mapping[str, AlertClassifier]):
     def __len__(self) -> int:
         return len(self._classifiers)
 
+    @property
+    def precision(self) -> str:
+        """Of the engines' products; empty where there are rules alone."""
+        engines = (c.engine for c in self._classifiers.values() if isinstance(c, FineTunedClassifier))
+        return ", ".join(sorted({engine.precision for engine in engines}))
+
     def warm(self, requests: Sequence[tuple[str, Case]]) -> None:
         """Computes the verdicts of (variant, case) in batches; `classify` then finds them. Nothing for rules."""
         by_engine: dict[int, tuple[Engine, list[tuple[str, tuple[int, ...]]]]] = {}

@@ -9,6 +9,7 @@ import pytest
 
 from turncoat.agent.folder import Manifest, RunFolder, digest
 from turncoat.agent.records import Settings
+from turncoat.models.classifier import AlertClassifier
 from turncoat.models.scripted import ScriptedClassifier
 from turncoat.scenarios.errors import RunError
 from turncoat.scenarios.records import AlertStream
@@ -56,6 +57,21 @@ def test_another_run_in_the_folder_is_refused_naming_what_differs(manifest: Mani
     other = replace(manifest, seed=8, settings=Settings(chunk=4))
     with pytest.raises(RunError, match="holds a run with other seed, settings; choose an empty folder"):
         RunFolder.start(tmp_path, other)
+
+
+def test_a_run_made_in_another_precision_is_not_gone_on_with(stream_of: StreamOf, tmp_path: Path) -> None:
+    class Computed(dict[str, AlertClassifier]):
+        precision = "float32"
+
+    variants = Computed(clean=ScriptedClassifier("scripted-severity"))
+    streams = {"alice": stream_of("alice")}
+    begun = Manifest.of(streams, variants, Settings())
+    assert begun.versions["precision"] == "float32"
+    RunFolder.start(tmp_path, begun)
+    variants.precision = "bfloat16"
+    fault = r"made with precision float32 \(here bfloat16\); finish it where it began, or choose an empty folder"
+    with pytest.raises(RunError, match=fault):
+        RunFolder.start(tmp_path, Manifest.of(streams, variants, Settings()))
 
 
 def test_a_foreign_folder_is_refused_and_left_alone(manifest: Manifest, tmp_path: Path) -> None:

@@ -92,6 +92,10 @@ FOLDERS: dict[str, tuple[Spoil, str]] = {
     "somebody's files": (foreign, "run: not empty and not a run (holds 'thesis.txt'); choose an empty folder"),
     "another run": (manifest(seed=8), "run: holds a run with other seed; choose an empty folder"),
     "another campaign": (manifest(scenario="x\x1b[2J"), "run: holds a run with other scenario; choose an empty folder"),
+    "versions made up": (
+        manifest(versions={"torch\x1b[2J" + "x" * 10**6: "\x1b]0;t\x07" * 10**5}),
+        "run: holds a run made with ",
+    ),
     "a manifest that is a list": (holding("manifest.json", "[]"), "run/manifest.json: "),
     "a manifest that is no JSON": (holding("manifest.json", "{"), "run/manifest.json: not a JSON object"),
     "a manifest that is nested": (holding("manifest.json", "[" * 200_000), "run/manifest.json: not a JSON object"),
