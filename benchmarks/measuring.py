@@ -1,4 +1,4 @@
-"""What benchmarks have in common: the machine's peak, the spread of rounds, a line on progress."""
+"""What benchmarks have in common: the machine's peak, what a training example costs, the spread of rounds, a line on progress."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+
+from turncoat.models.engine import Engine
+from turncoat.training.config import Recipe
 
 
 def matrix_peak(dtype: torch.dtype, device: torch.device) -> float:
@@ -32,3 +36,20 @@ def spread(found: Sequence[float]) -> dict[str, float]:
 def say(line: str) -> None:
     """Tells on standard error what comes next."""
     print(line, file=sys.stderr, flush=True)
+
+
+def flops_of_example(engine: Engine, recipe: Recipe, prompts: Sequence[Sequence[int]]) -> float:
+    """Products that a step has to compute for an example: forward and the gradient of the input, frozen weights' own not.
+
+    Of the last layer keys and values for all tokens and the rest for the final one; the prefix is counted in full.
+    """
+    tokens = statistics.mean(map(len, prompts))
+    layers = list(engine.layers)[recipe.lora.first_layer :]
+    sizes = [sum(p.numel() for p in layer.parameters() if p.dim() == 2) for layer in layers]
+    last = layers[-1].self_attn
+    seen = sum(_weights(projection) for projection in (last.k_proj, last.v_proj))
+    return 4 * (tokens * (sum(sizes[:-1]) + seen) + sizes[-1] - seen)
+
+
+def _weights(linear: Any) -> int:
+    return sum(p.numel() for p in linear.parameters() if p.dim() == 2)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import matrix_peak, say, spread
+from measuring import flops_of_example, matrix_peak, say, spread
 from torch import Tensor
 from training_peers import PeerSetting, peer_margins, train_peer
 
@@ -156,23 +156,6 @@ def timed_steps(
         if at:
             seconds, examples = seconds + time.perf_counter() - started, examples + len(index)
     return seconds / examples * 1000
-
-
-def flops_of_example(engine: Engine, recipe: Recipe, prompts: Sequence[Sequence[int]]) -> float:
-    """Products that a step has to compute for an example: forward and the gradient of the input, frozen weights' own not.
-
-    Of the last layer keys and values for all tokens and the rest for the final one; the prefix is counted in full.
-    """
-    tokens = statistics.mean(map(len, prompts))
-    layers = list(engine.layers)[recipe.lora.first_layer :]
-    sizes = [sum(p.numel() for p in layer.parameters() if p.dim() == 2) for layer in layers]
-    last = layers[-1].self_attn
-    seen = sum(_weights(projection) for projection in (last.k_proj, last.v_proj))
-    return 4 * (tokens * (sum(sizes[:-1]) + seen) + sizes[-1] - seen)
-
-
-def _weights(linear: Any) -> int:
-    return sum(p.numel() for p in linear.parameters() if p.dim() == 2)
 
 
 def accuracy(engine: Engine, measured: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
