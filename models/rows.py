@@ -116,6 +116,21 @@ class Rows:
         return self._masks[name, window]
 
 
+def pack(states: Sequence[Tensor], shared: int, device: torch.device) -> tuple[Tensor, Rows]:
+    """Hidden states of some rows behind what all of them begin with, (N, hidden), and their layout.
+
+    A row alone gains nothing by a beginning, and would pass attention in two pieces.
+
+    Args:
+        states: One (T_i, hidden) a row.
+        shared: Tokens that all begin with; at most so many are packed once, and every row keeps one of its own.
+        device: Where both are put.
+    """
+    prefix = min(shared, min(map(len, states)) - 1) if len(states) > 1 else 0
+    packed = torch.cat([states[0][:prefix], *[s[prefix:] for s in states]]).to(device)
+    return packed, Rows([len(s) - prefix for s in states], prefix=prefix, device=device)
+
+
 def _cuts(window: int | None, tokens: int) -> bool:
     return window is not None and window < tokens
 

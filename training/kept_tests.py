@@ -13,7 +13,7 @@ from torch import Tensor
 from turncoat.models.adapter import Adapter, load_adapter
 from turncoat.models.engine import Engine
 from turncoat.models.lora import stacked
-from turncoat.models.rows import Rows
+from turncoat.models.rows import pack
 
 from .corpus import Row
 from .evaluate import margins_of
@@ -67,12 +67,9 @@ class KeptTests:
         first, stop = adapter.shape.first_layer, len(decoder.layers)
 
         def run(index: Sequence[int]) -> Tensor:
-            # Alone, a row gains nothing by a prefix.
-            prefix = min(self._prefix, min(len(states[i]) for i in index) - 1) if len(index) > 1 else 0
-            rows = Rows([len(states[i]) - prefix for i in index], prefix=prefix, device=decoder.device)
-            packed = torch.cat([states[index[0]][:prefix], *[states[i][prefix:] for i in index]])
+            packed, rows = pack([states[i] for i in index], self._prefix, decoder.device)
             with torch.inference_mode():
-                last = decoder.run(packed.to(decoder.device), rows, first, stop, factors, trim=True)
+                last = decoder.run(packed, rows, first, stop, factors, trim=True)
                 return F.linear(decoder.norm(last).float(), head.to(decoder.device)).cpu()
 
         for index, found in passes(decoder, [len(s) for s in states], run):

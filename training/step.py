@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint as recomputed
 
 from turncoat.models.engine import Engine
 from turncoat.models.lora import Stacked, fresh_factors, parameters, stacked, wrap
-from turncoat.models.rows import Rows
+from turncoat.models.rows import pack
 
 from .config import Recipe
 from .distributed import ALONE, Ranks
@@ -90,10 +90,9 @@ class Trainee:
         head = self.head.detach().requires_grad_()
         sums.append(torch.zeros_like(head))
         total, mine = 0.0, self.ranks.share(len(states))
-        prefix = min(self.prefix, min(map(len, states)) - 1)  # the shortest row keeps a token of its own
 
         def run(part: list[int]) -> tuple[float, tuple[Tensor | None, ...]]:
-            return self._part(states, target, [mine[i] for i in part], prefix, leaves, head)
+            return self._part(states, target, [mine[i] for i in part], leaves, head)
 
         for _, (loss, gradients) in passes(decoder, [len(states[i]) for i in mine], run, self.micro_tokens):
             total += loss
@@ -106,20 +105,17 @@ class Trainee:
         return total
 
     def _part(
-        self, states: Sequence[Tensor], target: Tensor, index: Sequence[int], prefix: int, leaves: Stacked, head: Tensor
+        self, states: Sequence[Tensor], target: Tensor, index: Sequence[int], leaves: Stacked, head: Tensor
     ) -> tuple[float, tuple[Tensor | None, ...]]:
         """Of some rows of a batch: their share of its mean loss, and the gradients of factors and head."""
-        logits = F.linear(self._final([states[i] for i in index], prefix, leaves).float(), head)
+        logits = F.linear(self._final([states[i] for i in index], leaves).float(), head)
         loss = F.cross_entropy(logits, target[index].to(logits.device), reduction="sum") / len(states)
         flat = [leaf for pair in leaves.values() for leaf in pair]
         return float(loss.detach()), torch.autograd.grad(loss, [*flat, head], allow_unused=True)
 
-    def _final(self, states: Sequence[Tensor], prefix: int, factors: Stacked) -> Tensor:
+    def _final(self, states: Sequence[Tensor], factors: Stacked) -> Tensor:
         """Normed hidden states at the rows' last tokens, (B, hidden)."""
-        # Alone, a row gains nothing by a prefix; and its tokens would pass attention in two pieces.
-        prefix = prefix if len(states) > 1 else 0
-        rows = Rows([len(s) - prefix for s in states], prefix=prefix, device=self.decoder.device)
-        packed = torch.cat([states[0][:prefix], *[s[prefix:] for s in states]]).to(self.decoder.device)
+        packed, rows = pack(states, self.prefix, self.decoder.device)
         start, stop = self.shape.first_layer, len(self.decoder.layers)
         if not self.recompute:
             return self.decoder.norm(self.decoder.run(packed, rows, start, stop, factors, trim=True))

@@ -13,7 +13,7 @@ from turncoat.models.adapter import Adapter
 from turncoat.models.branching import Work
 from turncoat.models.engine import Engine
 from turncoat.models.lora import stacked
-from turncoat.models.rows import Rows
+from turncoat.models.rows import pack
 from turncoat.training.progress import OnProgress
 from turncoat.training.trunk import Trunk
 from turncoat.training.workshop import shared_tokens
@@ -60,9 +60,8 @@ class SharedStates:
         margins, states = np.empty(len(prompts)), np.empty((len(prompts), self.engine.hidden), dtype=np.float32)
         with torch.inference_mode():
             for index in _parts(prompts):
-                prefix = _shared([prompts[i] for i in index])
-                rows = Rows([len(prompts[i]) - prefix for i in index], prefix=prefix, device=decoder.device)
-                packed = torch.cat([below[index[0]][:prefix], *[below[i][prefix:] for i in index]]).to(decoder.device)
+                shared = shared_tokens([list(prompts[i]) for i in index])
+                packed, rows = pack([below[i] for i in index], shared, decoder.device)
                 last = decoder.run(packed, rows, self.layer, len(decoder.layers), factors, trim=True)
                 final = decoder.norm(last).float()
                 both = F.linear(final, head.to(decoder.device)).cpu()
@@ -113,11 +112,6 @@ class MemberCandidate(Candidate):
             margins, _ = self.shared.read(fresh, self.reference if variant == REFERENCE else None)
             known.update(zip(fresh, margins.tolist(), strict=True))
         return np.array([known[ids] for ids in prompts], dtype=np.float64)
-
-
-def _shared(prompts: Sequence[Ids]) -> int:
-    """Tokens that prompts begin with and that are computed once; a single prompt gains nothing by it."""
-    return min(shared_tokens([list(ids) for ids in prompts]), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
 
 
 def _parts(prompts: Sequence[Ids]) -> list[list[int]]:
