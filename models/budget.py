@@ -66,7 +66,7 @@ def measure(decoder: Decoder) -> int:
 def _speed(decoder: Decoder, budget: int) -> float:
     """Tokens a second through all layers: a few, asked again and again, would stay in the cache that all do not fit into.
 
-    As a large call does, on every core at once.
+    As a large call does, on every core at once. 0 where so many do not fit into the device's memory.
     """
     rows = Rows([_ROW] * max(1, budget // _ROW), device=decoder.device)
     abreast = width(decoder.device)
@@ -76,8 +76,11 @@ def _speed(decoder: Decoder, budget: int) -> float:
             decoder.run(decoder.embed([1] * rows.tokens), rows, 0)
 
     started = time.perf_counter()
-    for _ in side_by_side([run] * abreast, abreast):
-        pass
+    try:
+        for _ in side_by_side([run] * abreast, abreast):
+            pass
+    except torch.OutOfMemoryError:
+        return 0.0
     if decoder.device.type == "cuda":
         torch.cuda.synchronize()
     return abreast * rows.tokens / (time.perf_counter() - started)

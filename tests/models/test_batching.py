@@ -12,6 +12,7 @@ from turncoat.models import budget
 from turncoat.models.batching import Node, grow, token_batches
 from turncoat.models.budget import DEFAULT, token_budget
 from turncoat.models.decoder import Decoder
+from turncoat.models.rows import Rows
 
 from .architectures import tiny_model
 
@@ -100,6 +101,21 @@ def test_another_base_or_number_of_threads_is_measured_for_itself(home: Path, de
     finally:
         torch.set_num_threads(threads)
     assert len(json.loads((home / "batches.json").read_text())) == 3
+
+
+@pytest.mark.parametrize(("room", "found"), [(96, 96), (0, 96)])
+def test_a_batch_that_the_memory_does_not_hold_is_no_candidate(
+    home: Path, decoder: Decoder, monkeypatch: pytest.MonkeyPatch, room: int, found: int
+) -> None:
+    run = decoder.run
+
+    def small(packed: torch.Tensor, rows: Rows, start: int) -> torch.Tensor:
+        if rows.tokens > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return run(packed, rows, start)
+
+    monkeypatch.setattr(decoder, "run", small)
+    assert token_budget(decoder, DIGEST, 10**6) == found
 
 
 @pytest.mark.parametrize(
