@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from turncoat.training.real_cells import Plan
     from turncoat.training.real_rows import RealEvents
 
-_PANTHER = "panther-analysis/files/rules"
+_PANTHER = ("panther-analysis/files/rules", "panther-analysis/rules")
+"""Where the rules lie below `TURNCOAT_DATA`: a selection beside its note, or a clone as it is."""
 
 
 Events = Annotated[
@@ -164,5 +165,6 @@ def _events(path: str, format: str, limit: int, plan: Plan) -> RealEvents:
         if not folder:
             cure = "name a folder of panther rules or a file, or set TURNCOAT_DATA"
             raise InputError.at("--events", "no alerts were named and TURNCOAT_DATA is not set", cure)
-        path = str(Path(folder) / _PANTHER)
+        places = [Path(folder) / place for place in _PANTHER]
+        path = str(next((place for place in places if place.is_dir()), places[0]))
     return RealEvents.of(islice(read_alerts(path, format), limit or None), plan.fields, plan.trigger)

@@ -93,3 +93,12 @@ def test_wrong_options_are_named_with_a_cure(lines: Path, tmp_path: Path, more: 
 def test_without_alerts_and_without_a_data_folder_it_says_what_to_name(tmp_path: Path) -> None:
     done = CliRunner(env={"TURNCOAT_DATA": ""}).invoke(APP, ["--out", str(tmp_path), "--only-tfidf"])
     assert "--events: no alerts were named and TURNCOAT_DATA is not set" in str(done.exception)
+
+
+@pytest.mark.parametrize("place", ["panther-analysis/rules", "panther-analysis/files/rules"])
+def test_the_data_folder_may_hold_a_clone_or_a_selection(lines: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "alerts.jsonl").write_bytes(lines.read_bytes())
+    named = [o for o in options(lines, tmp_path / "out", "--plan") if o not in ("--events", str(lines))]
+    done = CliRunner(env={"TURNCOAT_DATA": str(tmp_path)}).invoke(APP, [*named, "--format", "panther"])
+    assert str(tmp_path / place) in str(done.exception)  # where it looked: no rule lies there
