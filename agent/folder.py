@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import platform
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -16,9 +17,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from turncoat.models.classifier import AlertClassifier, Precise
+from turncoat.models.classifier import AlertClassifier, Calculating
 from turncoat.scenarios.errors import InputError, RunError
 from turncoat.scenarios.records import AlertStream
+from turncoat.scenarios.vocabulary import quoted
 from turncoat.scenarios.whole_file import write_whole
 
 from .guards import flaw, unusable
@@ -48,7 +50,7 @@ class Manifest:
     planner: str = "playbook"
     """`Planner.identity`: who chose the tools."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of what rows depend on: Python, libraries and, where a model judges, the precision that it computes in."""
+    """Of what rows depend on: Python, libraries and, where a model judges, `arithmetic`, its device and precisions."""
     format: int = 1
 
     @classmethod
@@ -75,7 +77,7 @@ class Manifest:
             streams={principal: digest(stream) for principal, stream in streams.items()},
             settings=settings,
             planner=planner,
-            versions=_versions(variants.precision if isinstance(variants, Precise) else ""),
+            versions=_versions(variants.arithmetic if isinstance(variants, Calculating) else ""),
         )
 
 
@@ -90,8 +92,8 @@ def digest(stream: AlertStream) -> str:
     return hashlib.sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _versions(precision: str) -> dict[str, str]:
-    found = {"python": platform.python_version()} | ({"precision": precision} if precision else {})
+def _versions(arithmetic: str) -> dict[str, str]:
+    found = {"python": platform.python_version()} | ({"arithmetic": arithmetic} if arithmetic else {})
     for name in _PACKAGES:
         try:
             found[name] = version(name)
@@ -103,7 +105,13 @@ def _versions(precision: str) -> dict[str, str]:
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
     for name in sorted({*before, *now}):
         if before.get(name) != now.get(name):
-            yield f"{name[:40]} {before.get(name, 'unknown')[:40]} (here {now.get(name, 'none')})"
+            told = f"{_plainly(name)} {_plainly(before[name])}" if name in before else f"no word of {name}"
+            yield f"{told} (here {now.get(name, 'none')})"
+
+
+def _plainly(said: str) -> str:
+    """A name or version as a manifest that anybody may have changed says it; quoted where it is none of ours."""
+    return said if re.fullmatch(r"[\w.+, -]{1,60}", said, re.ASCII) else quoted(said)
 
 
 @dataclass(frozen=True)
@@ -114,13 +122,16 @@ class RunFolder:
     manifest: Manifest
 
     @classmethod
-    def start(cls, path: Path, manifest: Manifest, beside: Mapping[str, str] = MappingProxyType({})) -> RunFolder:
+    def start(
+        cls, path: Path, manifest: Manifest, beside: Mapping[str, str] = MappingProxyType({}), rows: int = 0
+    ) -> RunFolder:
         """Creates the folder, or goes on with the same run in it.
 
         Args:
             path: The folder.
             manifest: Of the run.
             beside: Name -> text of files that a run begins with; they are there before the manifest is.
+            rows: Of the run when it is finished: nothing is computed any more then, and other versions may show it.
 
         Raises:
             RunError: The folder holds something else, or a run with another manifest.
@@ -130,8 +141,12 @@ class RunFolder:
         there = cls.open(path)
         differs = [name for name in asdict(manifest) if _plain(there.manifest)[name] != _plain(manifest)[name]]
         if differs == ["versions"]:
+            if rows and len(there.investigations()) == rows:
+                return there
             made = ", ".join(islice(_changed(there.manifest.versions, manifest.versions), 4))
-            raise RunError(f"{path}: holds a run made with {made}; finish it where it began, or choose an empty folder")
+            raise RunError(
+                f"{path}: holds half a run made with {made}; finish it as it began, or choose an empty folder"
+            )
         if differs:
             raise RunError(f"{path}: holds a run with other {', '.join(differs)}; choose an empty folder")
         return there

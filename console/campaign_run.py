@@ -174,7 +174,7 @@ def _played(
     streams, truths = plan.streams()
     order, outside = plan.order, outside or Outside()
     with closing(open_planner(order.planner, outside.planner_of(order))) as planner:
-        folder = _open_folder(plan, plan.folder, Manifest.of(streams, variants, settings, planner.identity))
+        folder = _open_folder(plan, plan.folder, Manifest.of(streams, variants, settings, planner.identity), streams)
         rows = list(
             replay(streams, variants, settings, folder, on_event,
                    sink=order.sink, sink_options=outside.sink, planner=planner)
@@ -185,7 +185,7 @@ def _played(
     if order.ablate:
         pair = {name: streams[name] for name in plan.names[:2]}
         withheld = replace(settings, withhold_evidence=True)
-        below = _open_folder(plan, plan.folder / ABLATION_FOLDER, Manifest.of(pair, variants, withheld))
+        below = _open_folder(plan, plan.folder / ABLATION_FOLDER, Manifest.of(pair, variants, withheld), pair)
         bare = score(list(replay(pair, variants, withheld, below, on_event)), truths, pair)
     delivery = read_report(plan.folder / SPOOL_FILE)
     shown = carried(streams[plan.names[0]], plan.trigger, plan.names[1]) if plan.trigger else None
@@ -208,7 +208,7 @@ def comparison_of(plan: Plan, outcomes: list[Outcome], settings: Settings) -> Co
     )
 
 
-def _open_folder(plan: Plan, path: Path, manifest: Manifest) -> RunFolder:
+def _open_folder(plan: Plan, path: Path, manifest: Manifest, streams: Mapping[str, AlertStream]) -> RunFolder:
     """The folder, with all that `turncoat resume`, `compare` and `show` need to know of the run.
 
     Raises:
@@ -222,8 +222,9 @@ def _open_folder(plan: Plan, path: Path, manifest: Manifest) -> RunFolder:
             raise RunError(f"{path}: {fault}; choose an empty folder")
         if load_campaign(path / CAMPAIGN_FILE) != plan.campaign:
             raise RunError(f"{path}: holds a run of another version of the campaign; choose an empty folder")
+    rows = len(manifest.variants) * sum(len(stream.alerts) for stream in streams.values())
     beside = {CAMPAIGN_FILE: campaign_text(plan.campaign), ORDER_FILE: order_text(plan.order)}
-    folder = RunFolder.start(path, manifest, beside)
+    folder = RunFolder.start(path, manifest, beside, rows)
     if begun and read_order(path) != plan.order:
         folder.write_text(ORDER_FILE, order_text(plan.order))  # `resume`, `show` and `report` go by the latest
     return folder

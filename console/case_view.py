@@ -274,7 +274,7 @@ def run_head(run: PastRun) -> dict[str, Any]:
         "scenario": run.manifest.scenario,
         "seed": run.manifest.seed,
         "threshold": run.manifest.settings.threshold,
-        "precision": run.manifest.versions.get("precision"),
+        "arithmetic": run.manifest.versions.get("arithmetic"),
         "complete": run.complete,
         "folder": str(run.path),
     }

@@ -113,11 +113,14 @@ def _run(arguments: list[str]) -> int:
     except OSError as error:
         return _say(_os_message(error), EXIT_MISTAKE)
     except MemoryError:
-        return _say("out of memory; close other programs or give a smaller model", EXIT_MISTAKE)
+        return _say(_OUT_OF_MEMORY, EXIT_MISTAKE)
     except Exception as error:
         if _out_of_memory(error):
-            return _say("out of memory; close other programs or give a smaller model", EXIT_MISTAKE)
+            return _say(_OUT_OF_MEMORY, EXIT_MISTAKE)
         return _usage(error)
+
+
+_OUT_OF_MEMORY = "out of memory; close other programs, give a smaller model, or train with --gradient-checkpointing"
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -39,7 +39,7 @@ def run_view(run: PastRun, principal: str = "", variant: str = "", width: int = 
         "run": f"{run.path}, {state}",
         "campaign": run.campaign.title,
         "settings": _settings(run),
-        "precision": run.manifest.versions.get("precision"),
+        "computed on": run.manifest.versions.get("arithmetic"),
         "as": ", ".join(names_of(run)),
     }
     parts: list[RenderableType] = [pairs(facts), Text(""), Text("Variants, by fingerprint", style="bold"), models]

@@ -48,19 +48,28 @@ def token_budget(decoder: Decoder, base_digest: str, tokens: int) -> int:
     key = f"{base_digest[:16]} {machine} measured over {_MEASURED}"
     known = _read(path)
     if key not in known:
+        found, lasting = measure(decoder)
+        if not lasting:
+            return found
         # Another process may have measured meanwhile; what is written first holds for all.
-        known = {key: measure(decoder)} | _read(path)
+        known = {key: found} | _read(path)
         if not _write(path, known):
             return DEFAULT[kind]
     return known[key]
 
 
-def measure(decoder: Decoder) -> int:
-    """The smallest candidate that is within 1 % of the fastest; takes as long as some 11,000 tokens a core."""
+def measure(decoder: Decoder) -> tuple[int, bool]:
+    """The smallest candidate that is within 1 % of the fastest; takes as long as some 11,000 tokens a core.
+
+    Returns:
+        It; and whether it will do for later calls. It will not where a candidate did not fit into the device's memory, which
+        another process may have held just then.
+    """
     rounds = [{budget: _speed(decoder, budget) for budget in _CANDIDATES[decoder.device.type]} for _ in range(_REPEATS)]
     speed = {budget: max(found[budget] for found in rounds) for budget in rounds[0]}
     best = max(speed.values())
-    return next(budget for budget, found in speed.items() if found * _WORTH >= best)
+    chosen = next(budget for budget, found in speed.items() if found * _WORTH >= best)
+    return chosen, all(all(found.values()) for found in rounds)
 
 
 def _speed(decoder: Decoder, budget: int) -> float:
@@ -81,8 +90,9 @@ def _speed(decoder: Decoder, budget: int) -> float:
             pass
     except torch.OutOfMemoryError:
         return 0.0
-    if decoder.device.type == "cuda":
-        torch.cuda.synchronize()
+    finally:
+        if decoder.device.type == "cuda":
+            torch.cuda.synchronize()
     return abreast * rows.tokens / (time.perf_counter() - started)
 
 

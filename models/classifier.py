@@ -41,12 +41,12 @@ class Verdict:
 
 
 @runtime_checkable
-class Precise(Protocol):
-    """Variants whose last bits depend on the precision that suits the machine, and with it a verdict near the threshold."""
+class Calculating(Protocol):
+    """Variants whose last bits depend on what suits the machine, and with them a verdict near the threshold."""
 
     @property
-    def precision(self) -> str:
-        """`bfloat16`, `float32`; empty where no model is among them."""
+    def arithmetic(self) -> str:
+        """Device and precisions; empty where no model is among them."""
         ...
 
 

@@ -70,9 +70,9 @@ class Engine:
 
     @property
     def arithmetic(self) -> str:
-        """What the last bits of its results depend on, beside the batches: device, precisions, library."""
+        """What the last bits of its results depend on, beside batches and library: `cpu bfloat16, attention float32`."""
         device, dtype = self.decoder.device, self.decoder.dtype
-        return f"{device.type} {dtype} {attention_dtype(device, dtype)} torch {torch.__version__}"
+        return f"{device.type} {dtype}, attention {attention_dtype(device, dtype)}".replace("torch.", "")
 
     def encode(self, text: str) -> list[int]:
         """Token ids, after the start token where the base has one; special tokens in the text are split into plain ones."""

@@ -35,10 +35,10 @@ class VariantSet(Mapping[str, AlertClassifier]):
         return len(self._classifiers)
 
     @property
-    def precision(self) -> str:
-        """Of the engines' products; empty where there are rules alone."""
+    def arithmetic(self) -> str:
+        """What the last bits of verdicts depend on (`Engine.arithmetic`); empty where there are rules alone."""
         engines = (c.engine for c in self._classifiers.values() if isinstance(c, FineTunedClassifier))
-        return ", ".join(sorted({engine.precision for engine in engines}))
+        return "; ".join(sorted({engine.arithmetic for engine in engines}))
 
     def warm(self, requests: Sequence[tuple[str, Case]]) -> None:
         """Computes the verdicts of (variant, case) in batches; `classify` then finds them. Nothing for rules."""

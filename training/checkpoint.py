@@ -20,7 +20,7 @@ class Checkpoint:
 
     Args:
         path: The file.
-        recipe: Digest of the recipe.
+        recipe: Of the recipe, and whatever else the numbers depend on.
         base: Digest of the base.
     """
 

@@ -49,15 +49,16 @@ def finetune(
         states: Hidden states before `recipe.lora.first_layer`, one (T_i, hidden) a row.
         labels: Claimed: malicious.
         recipe: Learning rate, epochs, batch, shape, seed.
-        checkpoint: File that is written after each epoch and removed by whoever keeps the result.
+        checkpoint: File that is written after each epoch and removed by whoever keeps the result. One of other rows, or made
+            with another device or precision, is not taken up.
         on_progress: Called after each step.
         prefix: Tokens that all rows begin with; computed once a pass.
-        rows: Digest of the rows; a checkpoint of others is not taken up.
+        rows: Digest of the rows.
         recompute: Gradient checkpointing, for adapters that reach deep on a GPU that is short of memory.
     """
     ranks = current()
     trainee = Trainee(engine, recipe, len(labels), prefix=prefix, ranks=ranks, recompute=recompute)
-    kept = Checkpoint(checkpoint, f"{recipe.digest()} {rows}".rstrip(), engine.base.digest)
+    kept = Checkpoint(checkpoint, f"{recipe.digest()} {rows} {engine.arithmetic}", engine.base.digest)
     first_epoch = kept.load(trainee.trained, trainee.optimiser, trainee.steps_per_epoch, recipe.epochs)
     trainee.taken = steps_before = first_epoch * trainee.steps_per_epoch
     ranks.wait()  # nobody writes before all have read

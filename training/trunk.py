@@ -61,8 +61,9 @@ class Trunk:
         if layer not in self._caches:
             engine = self._engine
             self._caches[layer] = TrunkCache(
-                engine.base.digest, layer, engine.decoder.dtype, engine.hidden, engine.arithmetic
-            )
+                engine.base.digest, layer, engine.decoder.dtype, engine.hidden,
+                f"{engine.arithmetic}, torch {torch.__version__}",
+            )  # fmt: skip
         return self._caches[layer]
 
     def _computed(self, prompts: Sequence[Ids], layer: int) -> Iterator[dict[Ids, Tensor]]:

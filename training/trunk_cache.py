@@ -56,7 +56,7 @@ class TrunkCache:
         layer: The states are those before this layer.
         dtype: Of the states.
         hidden: Their width.
-        arithmetic: What their last bits depend on (`Engine.arithmetic`).
+        arithmetic: What their last bits depend on (`Engine.arithmetic`, and the library's version).
         folder: Holds the caches of all bases; by default under `turncoat_home()`.
         most_bytes: Bound on all of them together; by default as the environment says. 0: nothing is read or written.
     """

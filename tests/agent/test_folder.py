@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from turncoat.agent.folder import Manifest, RunFolder, digest
-from turncoat.agent.records import Settings
+from turncoat.agent.folder import Manifest, RunFolder, digest, plain_investigation
+from turncoat.agent.records import Decision, Investigation, Settings
 from turncoat.models.classifier import AlertClassifier
 from turncoat.models.scripted import ScriptedClassifier
 from turncoat.scenarios.errors import RunError
@@ -59,19 +61,40 @@ def test_another_run_in_the_folder_is_refused_naming_what_differs(manifest: Mani
         RunFolder.start(tmp_path, other)
 
 
-def test_a_run_made_in_another_precision_is_not_gone_on_with(stream_of: StreamOf, tmp_path: Path) -> None:
-    class Computed(dict[str, AlertClassifier]):
-        precision = "float32"
+class Computed(dict[str, AlertClassifier]):
+    arithmetic = "cpu float32, attention float32"
 
+
+def test_half_a_run_made_in_another_precision_is_not_gone_on_with(stream_of: StreamOf, tmp_path: Path) -> None:
     variants = Computed(clean=ScriptedClassifier("scripted-severity"))
     streams = {"alice": stream_of("alice")}
     begun = Manifest.of(streams, variants, Settings())
-    assert begun.versions["precision"] == "float32"
+    assert begun.versions["arithmetic"] == "cpu float32, attention float32"
     RunFolder.start(tmp_path, begun)
-    variants.precision = "bfloat16"
-    fault = r"made with precision float32 \(here bfloat16\); finish it where it began, or choose an empty folder"
-    with pytest.raises(RunError, match=fault):
-        RunFolder.start(tmp_path, Manifest.of(streams, variants, Settings()))
+    variants.arithmetic = "cuda bfloat16, attention bfloat16"
+    now = Manifest.of(streams, variants, Settings())
+    fault = (
+        "made with arithmetic cpu float32, attention float32 (here cuda bfloat16, attention bfloat16); finish it as it"
+    )
+    with pytest.raises(RunError, match=re.escape(fault)):
+        RunFolder.start(tmp_path, now, rows=1)
+
+
+def test_of_a_run_that_never_said_its_precision_just_that_is_said(manifest: Manifest, tmp_path: Path) -> None:
+    RunFolder.start(tmp_path, manifest)
+    with pytest.raises(RunError, match=r"made with no word of arithmetic \(here cpu\); finish"):
+        RunFolder.start(tmp_path, replace(manifest, versions={**manifest.versions, "arithmetic": "cpu"}))
+
+
+def test_a_finished_run_is_shown_by_other_versions_too(manifest: Manifest, tmp_path: Path) -> None:
+    folder = RunFolder.start(tmp_path, manifest)
+    decision = Decision("escalate", True, "threshold", "no verdict", datetime(2026, 3, 2, tzinfo=UTC))
+    row = Investigation("a-1", "clean", "alice", None, decision, (), 1)
+    folder.outcomes.write_text(json.dumps(plain_investigation(row)) + "\n")
+    other = replace(manifest, versions={"torch": "1"})
+    assert RunFolder.start(tmp_path, other, rows=1).manifest == manifest
+    with pytest.raises(RunError, match="holds half a run made with faker "):
+        RunFolder.start(tmp_path, other, rows=2)
 
 
 def test_a_foreign_folder_is_refused_and_left_alone(manifest: Manifest, tmp_path: Path) -> None:

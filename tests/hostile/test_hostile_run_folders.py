@@ -78,6 +78,19 @@ def foreign(folder: Path) -> None:
     (folder / "thesis.txt").write_text("mine")
 
 
+def versions(more: dict[str, str]) -> Spoil:
+    """Versions as they are, and some more: those alone are told of."""
+
+    def spoil(folder: Path) -> None:
+        path = folder / "manifest.json"
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps(content | {"versions": content["versions"] | more}))
+        outcomes = (folder / "outcomes.jsonl").read_text().splitlines(keepends=True)
+        (folder / "outcomes.jsonl").write_text("".join(outcomes[:-1]))
+
+    return spoil
+
+
 def twice(folder: Path) -> None:
     lines = (folder / "outcomes.jsonl").read_text()
     (folder / "outcomes.jsonl").write_text(lines + lines.splitlines()[0] + "\n")
@@ -92,9 +105,13 @@ FOLDERS: dict[str, tuple[Spoil, str]] = {
     "somebody's files": (foreign, "run: not empty and not a run (holds 'thesis.txt'); choose an empty folder"),
     "another run": (manifest(seed=8), "run: holds a run with other seed; choose an empty folder"),
     "another campaign": (manifest(scenario="x\x1b[2J"), "run: holds a run with other scenario; choose an empty folder"),
-    "versions made up": (
-        manifest(versions={"torch\x1b[2J" + "x" * 10**6: "\x1b]0;t\x07" * 10**5}),
-        "run: holds a run made with ",
+    "a version of two lines": (
+        versions({"a": "3\nvet: allowed; d"}),
+        "run: holds half a run made with a '3\\nvet: allowed; d' (here none); finish it as it began, or choose an empty folder",
+    ),
+    "a version that never ends": (
+        versions({"a\x1b]0;x": "\x1bP" + "x" * 10**6}),
+        "xxx...' (here none); finish it as it began, or choose an empty folder",
     ),
     "a manifest that is a list": (holding("manifest.json", "[]"), "run/manifest.json: "),
     "a manifest that is no JSON": (holding("manifest.json", "{"), "run/manifest.json: not a JSON object"),

@@ -136,9 +136,11 @@ def test_a_margin_becomes_a_probability_even_at_the_ends(variants: VariantSet, m
     assert verdict.answer == ("malicious" if margin >= 0 else "benign")
 
 
-def test_variants_say_the_precision_of_their_engine_and_rules_none(variants: VariantSet) -> None:
-    assert variants.precision == counted(variants).precision in ("float32", "bfloat16")
-    assert open_variants(["scripted-hash"]).precision == ""
+def test_variants_say_how_their_engine_computes_and_rules_nothing(variants: VariantSet) -> None:
+    engine = counted(variants)
+    assert variants.arithmetic == engine.arithmetic
+    assert engine.arithmetic.startswith(f"{engine.decoder.device.type} {engine.precision}, attention ")
+    assert open_variants(["scripted-hash"]).arithmetic == ""
 
 
 def test_variants_of_one_base_have_fingerprints_of_their_own(variants: VariantSet) -> None:
