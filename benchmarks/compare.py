@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MORE_IS_BETTER = {"times_ours": True, "times_swap_set": True, "fraction": True, "three_to_one": False,
+MORE_IS_BETTER = {"times_ours": True, "times_best_peer": True, "times_swap_set": True, "fraction": True,
+                  "fraction_of_peak": True, "three_to_one": False,
                   "graph_over_bulk": False, "outside_share": False}  # fmt: skip
 """Names of ratios in the files, and which way they shall go."""
 

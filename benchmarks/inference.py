@@ -33,7 +33,7 @@ from typing import Any
 import torch
 from campaign_calls import VARIANTS, Call, campaign_calls
 from inference_contest import NEVER, SEED, against_peers, timed
-from measuring import matrix_peak, say, spread
+from measuring import matrix_peak, say, spread, weight_products
 from transformers.utils import logging
 
 from turncoat.models.adapter import load_adapter
@@ -91,7 +91,7 @@ def main() -> None:
                 "load_average": os.getloadavg()[0],
                 "seconds": round(time.perf_counter() - begun),
             }
-            found |= {"machine": machine_of(engine), "versions": run_versions(), "seed": SEED}
+            found |= {"machine": machine_of(engine), "versions": run_versions(engine.precision), "seed": SEED}
             if options.out:
                 options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))
@@ -149,8 +149,9 @@ def open_engine(count: int, dtype: str | None = None) -> tuple[Engine, dict[str,
 def peak_fraction(engine: Engine, prompts: list[tuple[int, ...]], rounds: int) -> dict[str, Any]:
     """Share of the measured peak that one variant reaches over the tokens that had to be computed.
 
-    `fraction` counts two operations a weight of the layers and token, and nothing else. `with_attention` also counts what
-    attention multiplies (causal: half of it) and the adapter's own products, with whole prompts.
+    `fraction` counts two operations a weight of the layers and token that has to be multiplied (of the last layer keys and
+    values alone, but for the final tokens), and nothing else. `with_attention` also counts what attention multiplies (causal:
+    half of it) and the adapter's own products, with whole prompts.
     """
     parameters = sum(p.numel() for p in engine.layers.parameters())
     heads = engine.decoder.layers[0].heads * engine.decoder.layers[0].head_width
@@ -166,7 +167,7 @@ def peak_fraction(engine: Engine, prompts: list[tuple[int, ...]], rounds: int) -
             low_rank = sum(a.numel() + b.numel() for a, b in engine.variant(name).factors.values())
             for how, saving in (("as used", None), ("whole prompts", NEVER)):
                 _, work, seconds = timed(engine, [(name, ids) for ids in prompts], saving)
-                products = 2 * parameters * work.computed
+                products = 2 * weight_products(engine, 0, work.computed, len(prompts))
                 found[how].append(products / seconds / peaks[-1])
             found["with_attention"].append((products + attention + 2 * low_rank * tokens) / seconds / peaks[-1])
     return {"peak_gflops": spread([p / 1e9 for p in peaks]), "non_embedding_parameters": parameters,

@@ -90,7 +90,7 @@ def measure(folder: Path) -> dict[str, object]:
         "batch": BATCH,
         "dtype": str(engine.model.dtype),
         "load_average": os.getloadavg()[0],
-        "versions": run_versions(),
+        "versions": run_versions(engine.precision),
     }
 
 

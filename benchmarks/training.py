@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import flops_of_example, matrix_peak, say, spread
+from measuring import matrix_peak, say, spread, weight_products
 from torch import Tensor
 from training_peers import PeerSetting, peer_margins, train_peer
 
@@ -80,7 +80,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "dtype": str(engine.decoder.dtype),
                     "device": str(engine.decoder.device), "load_average": os.getloadavg()[0]},
-        "versions": run_versions(),
+        "versions": run_versions(engine.precision),
         "seed": SEED,
         "speed": speed(engine, recipe, rows, options),
     }  # fmt: skip
@@ -106,7 +106,8 @@ def speed(engine: Engine, recipe: Recipe, rows: Sequence[Row], options: argparse
                 run = train_peer(engine, prompts, labels, recipe, setting, Path(scratch) / "peer")
                 times[setting.name].append(statistics.mean(run.step_seconds[1:]) / recipe.batch * 1000)
     ours = [s + t / (VARIANTS * EPOCHS) for s, t in zip(step, trunk, strict=True)]
-    flops = flops_of_example(engine, recipe, prompts)
+    # Forward, and the gradient of the input; frozen weights need none of their own.
+    flops = 4 * weight_products(engine, recipe.lora.first_layer, sum(map(len, prompts)), len(prompts)) / len(prompts)
     return {
         "examples": len(prompts), "tokens_per_example": round(statistics.mean(map(len, prompts)), 1),
         "rounds": options.rounds, "variants": VARIANTS, "epochs": EPOCHS,
