@@ -31,6 +31,7 @@ from training_peers import PeerSetting, peer_margins, train_peer
 
 from turncoat.models.bases import DEFAULT_BASE, resolve_base
 from turncoat.models.engine import Engine
+from turncoat.models.metrics import paired_lift
 from turncoat.models.provenance import run_versions
 from turncoat.training.config import Recipe
 from turncoat.training.corpus import Row
@@ -160,28 +161,40 @@ def timed_steps(
 
 
 def accuracy(engine: Engine, measured: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    """Clean accuracy after the whole recipe: ours, and the fastest peer with factors on all layers and on ours."""
+    """Accuracy after the whole recipe on the clean and the unseen test, and how far a peer lies above ours, alert by alert.
+
+    Peers: the fastest with factors on all layers, and the fastest on ours.
+    """
     recipe = Recipe(name="accuracy", base=options.base, alerts=options.alerts, rows=options.rows_trained, seed=SEED)
     rows, _ = training_rows(recipe)
-    tests = draw_tests(form=recipe.alerts).clean
+    drawn = draw_tests(form=recipe.alerts)
+    tests = [*drawn.clean, *drawn.unseen]
+    parts = {"clean": slice(len(drawn.clean)), "unseen": slice(len(drawn.clean), None), "both": slice(None)}
     prompts, labels, asked = encode(engine, rows), [row.label for row in rows], encode(engine, tests)
     found: dict[str, Any] = {}
+    ours: list[bool] = []
 
     def told(name: str, margins: Sequence[float]) -> None:
-        found[name] = rate([(m >= 0) == row.truth for m, row in zip(margins, tests, strict=True)])
-        say(f"{name}: {found[name]['value']:.3f}")
+        right = [(m >= 0) == row.truth for m, row in zip(margins, tests, strict=True)]
+        found[name] = {part: rate(right[at]) for part, at in parts.items()}
+        if ours:
+            above = paired_lift(right, ours)
+            found[name]["above_ours"] = {"value": above.value, "low": above.low, "high": above.high, "p": above.p}
+        else:
+            ours.extend(right)
+        say(f"{name}: {found[name]['both']['value']:.3f}")
 
     with tempfile.TemporaryDirectory() as scratch:
         workshop = Workshop(options.base, lambda progress: None)
         folder = workshop.fit_rows(recipe, rows, [], Path(scratch) / "ours")
-        told("ours", workshop.margins({"ours": folder}, {"clean": tests})["ours"]["clean"])
+        told("ours", workshop.margins({"ours": folder}, {"tests": tests})["ours"]["tests"])
         by_name = {s.name: s for s in peer_settings(engine, recipe, options.batches)}
         for reach in (None, recipe.lora.first_layer):
             names = [name for name, setting in by_name.items() if setting.from_layer == reach]
             fastest = min(names, key=lambda name: measured["peers"][name]["ms"]["median"])
             run = train_peer(engine, prompts, labels, recipe, by_name[fastest], Path(scratch) / "peer")
             told(fastest, peer_margins(engine, run, asked))
-    return {"rows": len(rows), "alerts": recipe.alerts, "test": "clean", "accuracy": found}
+    return {"rows": len(rows), "alerts": recipe.alerts, "epochs": recipe.epochs, "accuracy": found}
 
 
 if __name__ == "__main__":
