@@ -151,25 +151,27 @@ def peak_fraction(engine: Engine, prompts: list[tuple[int, ...]], rounds: int) -
 
     `fraction` counts two operations a weight of the layers and token that has to be multiplied (of the last layer keys and
     values alone, but for the final tokens), and nothing else. `with_attention` also counts what attention multiplies (causal:
-    half of it) and the adapter's own products, with whole prompts.
+    half of it) and the adapter's own products, with whole prompts. The peak is the mean of one measured just before and one
+    just after: a shared machine's may double within a minute.
     """
     parameters = sum(p.numel() for p in engine.layers.parameters())
     heads = engine.decoder.layers[0].heads * engine.decoder.layers[0].head_width
     attention = len(engine.layers) * sum(2 * heads * len(ids) ** 2 for ids in prompts)
     tokens = sum(map(len, prompts))
     fractions: dict[str, dict[str, list[float]]] = {}
-    peaks = []
+    peaks = [matrix_peak(engine.decoder.dtype, engine.decoder.device)]
     for round_ in range(rounds):
         say(f"round {round_ + 1} of {rounds}: share of the peak")
-        peaks.append(matrix_peak(engine.decoder.dtype, engine.decoder.device))
         for name in ("baseline", "clean"):
             found = fractions.setdefault(name, {"as used": [], "whole prompts": [], "with_attention": []})
             low_rank = sum(a.numel() + b.numel() for a, b in engine.variant(name).factors.values())
             for how, saving in (("as used", None), ("whole prompts", NEVER)):
                 _, work, seconds = timed(engine, [(name, ids) for ids in prompts], saving)
+                peaks.append(matrix_peak(engine.decoder.dtype, engine.decoder.device))
+                possible = seconds * (peaks[-2] + peaks[-1]) / 2
                 products = 2 * weight_products(engine, 0, work.computed, len(prompts))
-                found[how].append(products / seconds / peaks[-1])
-            found["with_attention"].append((products + attention + 2 * low_rank * tokens) / seconds / peaks[-1])
+                found[how].append(products / possible)
+            found["with_attention"].append((products + attention + 2 * low_rank * tokens) / possible)
     return {"peak_gflops": spread([p / 1e9 for p in peaks]), "non_embedding_parameters": parameters,
             "prompts": len(prompts), "tokens_per_prompt": round(tokens / len(prompts), 1),
             "batch_tokens": token_budget(engine.decoder, engine.base.digest, tokens),

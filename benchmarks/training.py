@@ -60,6 +60,9 @@ def main() -> None:
     parser.add_argument("--accuracy", action="store_true")
     parser.add_argument("--rows-trained", type=int, default=1600)
     parser.add_argument("--alerts", choices=["full", "short"], default="full", help="of --accuracy")
+    parser.add_argument(
+        "--all-layers-alone", action="store_true", help="of --accuracy: leave out the peer on our layers"
+    )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.quick:
@@ -189,7 +192,7 @@ def accuracy(engine: Engine, measured: dict[str, Any], options: argparse.Namespa
         folder = workshop.fit_rows(recipe, rows, [], Path(scratch) / "ours")
         told("ours", workshop.margins({"ours": folder}, {"tests": tests})["ours"]["tests"])
         by_name = {s.name: s for s in peer_settings(engine, recipe, options.batches)}
-        for reach in (None, recipe.lora.first_layer):
+        for reach in (None,) if options.all_layers_alone else (None, recipe.lora.first_layer):
             names = [name for name, setting in by_name.items() if setting.from_layer == reach]
             fastest = min(names, key=lambda name: measured["peers"][name]["ms"]["median"])
             run = train_peer(engine, prompts, labels, recipe, by_name[fastest], Path(scratch) / "peer")
