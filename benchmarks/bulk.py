@@ -87,7 +87,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     if not options.scripted_only:
         variants = open_variants(options.variants)
         figures["model"] = compared(streams, variants, options.rounds)
-        versions = run_versions(variants.arithmetic)
+        versions |= {"arithmetic": variants.arithmetic}
     given = [f"--alerts {options.alerts}", f"--rounds {options.rounds}", *(["--scripted-only"] * options.scripted_only)]
     return {
         "command": f"python benchmarks/bulk.py {' '.join(given)} --variants {' '.join(options.variants)}",

@@ -66,7 +66,7 @@ def run_versions(precision: str = "") -> dict[str, str]:
     """Versions for a manifest: Python, the machine's architecture and `LIBRARIES`; an absent library is left out.
 
     Args:
-        precision: Of a model's products (`Engine.precision` or more), where one had a part: it differs between machines.
+        precision: Of a model's products (`Engine.precision`), where one had a part: it differs between machines.
     """
     versions = {"python": platform.python_version(), "machine": platform.machine()}
     versions |= {"precision": precision} if precision else {}
